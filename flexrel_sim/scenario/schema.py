@@ -1,0 +1,282 @@
+"""What a scenario may say: one class per section, one field per key."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
+from pydantic_core import PydanticCustomError
+
+from flexrel_sim.metrics import METRICS
+from flexrel_sim.scenario.suggest import did_you_mean
+from flexrel_sim.units import BitRatePerSecond, EventRatePerSecond, PositiveSeconds, Seconds
+
+__all__ = [
+    "MODEL_SECTIONS",
+    "CodecSection",
+    "Constraint",
+    "DataSection",
+    "EdgeSection",
+    "Grid",
+    "LinkSection",
+    "ModelSection",
+    "PruningSection",
+    "Range",
+    "RelevanceSection",
+    "Scenario",
+    "Section",
+    "ServerSection",
+    "SimulationSection",
+    "SplitSection",
+    "SystemScenario",
+    "WorkloadSection",
+]
+
+MODEL_SECTIONS: Final = ("model", "data", "pruning", "split", "codec")
+"""Sections that a profile replaces: they say what the model half measures."""
+
+# Fewer requests say nothing of a tail, and a replication might count none at all.
+_COUNTED_REQUESTS_MIN = 30
+
+_CONSTRAINT = re.compile(r"\s*(<=|>=)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*")
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys and silent conversions are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class ModelSection(Section):
+    """The trained network."""
+
+    network: str
+    """Path of the network's card, relative to the scenario file."""
+
+
+class DataSection(Section):
+    """Samples, drawn class by class from the part of the dataset that no training sees."""
+
+    dataset: str | None = None
+    """Name of the dataset; the one on the network's card when absent."""
+    calibration: int = Field(200, ge=1)
+    """Samples that relevance is computed on."""
+    validation: int = Field(500, ge=1)
+    """Samples that operating points are chosen on."""
+    test: int = Field(1000, ge=1)
+    """Samples that accuracy and payload are reported on."""
+    seed: int = Field(0, ge=0)
+    """Seed of the draw."""
+
+
+class RelevanceSection(Section):
+    """What the paper leaves open about relevance."""
+
+    target: Literal["label", "predicted"] = "label"
+    """Whose logit relevance is propagated from."""
+    sum: Literal["absolute", "signed"] = "absolute"
+    """Whether a neuron's relevances are summed over samples as magnitudes or with their signs."""
+
+
+class PruningSection(Section):
+    """What to remove."""
+
+    criterion: str = "flexrel-paper"
+    """How a weight is scored; `flexrel-sim criteria` lists them."""
+    delta: float | None = Field(None, ge=0, le=1)
+    """Weight of relevance against magnitude in FlexRel: 0 is magnitude, 1 is relevance."""
+    granularity: Literal["weights", "filters"] = "weights"
+    """Zero single weights, or remove whole filters and neurons."""
+    ratio: float = Field(0.0, ge=0, lt=1)
+    """Fraction of the prunable weights, or of the prunable filters, that is removed."""
+    normalise: Literal["layer", "global", "none"] = "layer"
+    """Where magnitude and relevance are rescaled to 0..1 before they are combined."""
+    min_kept: float = Field(0.01, ge=0, le=1)
+    """Fraction of each layer that is kept, whatever its scores."""
+    exclude: list[str] = Field(default_factory=list)
+    """Layers that are never pruned, by name."""
+    relevance: RelevanceSection = RelevanceSection()
+    """What the paper leaves open about relevance."""
+    seed: int = Field(0, ge=0)
+    """Seed of the random criterion."""
+
+
+class SplitSection(Section):
+    """Where the network is split."""
+
+    cut: str
+    """The boundary after this layer; `edge` keeps all on the edge, `server` sends the input."""
+
+
+class CodecSection(Section):
+    """How what crosses the link is encoded."""
+
+    dtype: Literal["float32", "float16", "uint8"] = "uint8"
+    """Number format; uint8 carries its own scale and offset."""
+    compress: Literal["none", "zstd"] = "none"
+    """Lossless compression of the encoded numbers."""
+    level: int = Field(3, ge=1, le=22)
+    """Compression level of zstd."""
+
+
+class EdgeSection(Section):
+    """The edge device: one request at a time, first come first served."""
+
+    device: str
+    """Name of a preset (`flexrel-sim devices` lists them), or path of a device file."""
+    service_time: PositiveSeconds | None = None
+    """Measured time of the device's half of the network; estimated by roofline when absent."""
+    service: Literal["deterministic", "exponential"] = "deterministic"
+    """Distribution of the service time around its mean."""
+
+
+class ServerSection(EdgeSection):
+    """The server: one queue, first come first served, for all its workers."""
+
+    workers: int = Field(1, ge=1)
+    """How many requests it serves at a time."""
+
+
+class LinkSection(Section):
+    """The link: two independent directions, first come first served."""
+
+    uplink: BitRatePerSecond
+    """Rate from the edge to the server."""
+    downlink: BitRatePerSecond
+    """Rate from the server to the edge."""
+    delay: Seconds = 0.0
+    """Propagation delay of each direction; it delays, and never occupies, the link."""
+
+
+class WorkloadSection(Section):
+    """When requests arrive."""
+
+    arrivals: Literal["poisson", "periodic"] = "poisson"
+    """Memoryless, or evenly spaced."""
+    rate: EventRatePerSecond
+    """Requests per second."""
+    duration: PositiveSeconds = 60.0
+    """Requests arrive until this time; the simulation ends when all are answered."""
+
+
+class SimulationSection(Section):
+    """How long and how often to look."""
+
+    replications: int = Field(10, ge=2)
+    """Independent repetitions, for the intervals."""
+    warmup: Seconds = 0.0
+    """Requests created before this time are simulated and not counted."""
+    seed: int = Field(0, ge=0)
+    """Seed of all draws."""
+
+
+class Range(Section):
+    """Evenly spaced values of a swept key."""
+
+    from_: float | str = Field(alias="from")
+    """First value."""
+    to: float | str
+    """Last value."""
+    steps: int = Field(ge=2)
+    """How many values, both ends included."""
+    scale: Literal["linear", "log"] = "linear"
+    """Equal differences, or equal ratios."""
+
+
+class Constraint(Section):
+    """A bound that a chosen operating point must keep."""
+
+    relation: Literal["<=", ">="]
+    bound: float
+
+    @classmethod
+    def parse(cls, value: object) -> Constraint:
+        """Read ``">= 0.95"``."""
+        if isinstance(value, Constraint):
+            return value
+        match = _CONSTRAINT.fullmatch(value) if isinstance(value, str) else None
+        if match is None:
+            rule = "must be a bound"
+            remedy = "write '<= 0.2' or '>= 0.95', the number in the metric's own unit"
+            raise PydanticCustomError("constraint", "{rule}", {"rule": rule, "remedy": remedy})
+        return cls(relation="<=" if match[1] == "<=" else ">=", bound=float(match[2]))
+
+    @model_serializer
+    def _as_text(self) -> str:
+        return f"{self.relation} {self.bound!r}"
+
+    def holds(self, value: float) -> bool:
+        """Tell whether a value keeps the bound."""
+        return value <= self.bound if self.relation == "<=" else value >= self.bound
+
+
+Grid = dict[str, list[Any] | Range]
+"""Dotted paths to the values they take; every combination is a point."""
+
+
+class SystemScenario(Section):
+    """The half of a scenario that a stored profile leaves open."""
+
+    name: str = Field("scenario", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Names the result folder."""
+    edge: EdgeSection
+    link: LinkSection
+    server: ServerSection
+    workload: WorkloadSection
+    simulation: SimulationSection = SimulationSection()
+    sweep: Grid | list[Grid] = Field(default_factory=dict)
+    """Keys to vary: dotted path to a list or a range; a list of such grids is run as their union."""
+    objectives: dict[str, Literal["min", "max"]] = Field(
+        default={"latency_p95_s": "min", "uplink_bytes": "min", "accuracy": "max"},
+        validate_default=False,
+    )
+    """What the Pareto front trades, most important first."""
+    constraints: dict[str, Constraint] = Field(default_factory=dict)
+    """What the chosen operating point must keep."""
+
+    @field_validator("constraints", mode="before")
+    @classmethod
+    def _parse_constraints(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {name: Constraint.parse(bound) for name, bound in value.items()}
+
+    @field_validator("objectives", "constraints")
+    @classmethod
+    def _metrics_are_known(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value:
+            if name not in METRICS:
+                remedy = did_you_mean(name, METRICS)
+                rule = f"must name metrics, and {name!r} is none"
+                raise PydanticCustomError("metric", "{rule}", {"rule": rule, "remedy": remedy})
+        return value
+
+    @model_validator(mode="after")
+    def _enough_requests_are_counted(self) -> Self:
+        counted_s = self.workload.duration - self.simulation.warmup
+        if counted_s * self.workload.rate < _COUNTED_REQUESTS_MIN:
+            expected = max(0.0, counted_s * self.workload.rate)
+            raise PydanticCustomError(
+                "counted_requests",
+                "{rule}",
+                {
+                    "path": ("workload", "duration"),
+                    "rule": f"must leave at least {_COUNTED_REQUESTS_MIN} requests after the"
+                    f" warm-up, and leaves {expected:.3g} at this rate",
+                    "remedy": "lengthen the run, raise the rate or shorten simulation.warmup",
+                },
+            )
+        return self
+
+
+class Scenario(SystemScenario):
+    """A network, what is done to it, and the system it runs in."""
+
+    model: ModelSection
+    data: DataSection = DataSection()
+    pruning: PruningSection = PruningSection()
+    split: SplitSection
+    codec: CodecSection = CodecSection()
+
+

@@ -1,0 +1,142 @@
+"""YAML text to plain data, with the line of every key, and nothing executed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from flexrel_sim.errors import Fault, ScenarioError
+
+__all__ = ["KeyPath", "YamlSource", "dotted", "read_yaml"]
+
+KeyPath = tuple[str | int, ...]
+
+# Aliases can make a small file huge ("billion laughs"): no honest scenario has this many nodes.
+_NODES_MAX = 20_000
+
+
+@dataclass(frozen=True)
+class YamlSource:
+    """A YAML file as plain data, and where each key stands.
+
+    Parameters
+    ----------
+    file
+        The file, as the user named it.
+    data
+        Its content.
+    lines
+        Line number of each key path, from 1.
+    """
+
+    file: Path
+    data: dict[str, Any]
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+
+    def place(self, path: KeyPath) -> str:
+        """Give ``file:line`` of a key path, or of its nearest ancestor that is in the file."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.lines:
+                return f"{self.file}:{self.lines[path[:length]]}"
+        return f"{self.file}:1"
+
+    def fault(self, path: KeyPath, rule: str, value: object = None, remedy: str = "") -> Fault:
+        """Make a fault at a key path."""
+        return Fault(dotted(path), rule, value, remedy, self.place(path))
+
+
+def dotted(path: KeyPath) -> str:
+    """Write a key path the way users do: ``sweep.split.cut[2]``."""
+    text = ""
+    for key in path:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
+    return text or "(file)"
+
+
+def read_yaml(file: Path) -> YamlSource:
+    """Read a YAML file whose top level is a mapping.
+
+    Parameters
+    ----------
+    file
+        Path of the file.
+
+    Returns
+    -------
+    YamlSource
+        Its data and line numbers.
+
+    Raises
+    ------
+    ScenarioError
+        If the file can't be read, is not YAML, holds a tag that would run code, names a key
+        twice, unfolds to more than 20,000 nodes, or is no mapping.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise _error(file, 1, f"can't be read: {error.strerror}", "check the path") from None
+    except UnicodeDecodeError:
+        raise _error(file, 1, "must be UTF-8 text", "save it as UTF-8") from None
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        lines = _lines(file, root)
+        data = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        raise _yaml_error(file, error) from None
+    except yaml.YAMLError as error:
+        raise _error(file, 1, f"is not YAML: {error}", "check the file's characters") from None
+    except (ValueError, RecursionError) as error:
+        raise _error(file, 1, f"can't be read as YAML: {error}", "simplify the file") from None
+    if not isinstance(data, dict):
+        remedy = "start it with a key, such as 'name: my-scenario'"
+        raise _error(file, 1, "must be a mapping of keys to values", remedy)
+    return YamlSource(file, data, lines)
+
+
+def _lines(file: Path, root: yaml.Node | None) -> dict[KeyPath, int]:
+    lines: dict[KeyPath, int] = {}
+    faults: list[Fault] = []
+    for count, (path, line) in enumerate(_walk(root, ())):
+        if count > _NODES_MAX:
+            remedy = "write repeated parts out, or use fewer anchors and aliases"
+            raise _error(file, 1, f"must not unfold to more than {_NODES_MAX:,} nodes", remedy)
+        if path in lines:
+            rule = f"is given twice, first on line {lines[path]}"
+            faults.append(
+                Fault(dotted(path), rule, remedy="keep one of the two", place=f"{file}:{line}")
+            )
+        lines.setdefault(path, line)
+    if faults:
+        raise ScenarioError(faults)
+    return lines
+
+
+def _walk(node: yaml.Node | None, path: KeyPath) -> Iterator[tuple[KeyPath, int]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = (*path, str(key.value))
+            yield inner, key.start_mark.line + 1
+            yield from _walk(value, inner)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            inner = (*path, index)
+            yield inner, value.start_mark.line + 1
+            yield from _walk(value, inner)
+
+
+def _yaml_error(file: Path, error: yaml.MarkedYAMLError) -> ScenarioError:
+    line = error.problem_mark.line + 1 if error.problem_mark else 1
+    problem = error.problem or "is not YAML"
+    if "tag" in problem:
+        rule = f"must hold plain data only: {problem}"
+        return _error(file, line, rule, "remove the '!' tag and write a plain value")
+    return _error(file, line, f"is not YAML: {problem}", "check indentation, brackets and quotes")
+
+
+def _error(file: Path, line: int, rule: str, remedy: str) -> ScenarioError:
+    return ScenarioError([Fault("(file)", rule, None, remedy, f"{file}:{line}")])

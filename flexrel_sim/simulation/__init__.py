@@ -1,0 +1,25 @@
+"""The system half: requests through edge, link and server."""
+
+from flexrel_sim.simulation.draws import Draws, draw
+from flexrel_sim.simulation.engine import simulate
+from flexrel_sim.simulation.run import Unstable, simulate_point
+from flexrel_sim.simulation.summary import SPANS, StageShare, Summary, Window, summarise
+from flexrel_sim.simulation.system import Stage, System, build_system
+from flexrel_sim.simulation.trace import Trace
+
+__all__ = [
+    "SPANS",
+    "Draws",
+    "Stage",
+    "StageShare",
+    "Summary",
+    "System",
+    "Trace",
+    "Unstable",
+    "Window",
+    "build_system",
+    "draw",
+    "simulate",
+    "simulate_point",
+    "summarise",
+]

@@ -1,0 +1,94 @@
+"""Intervals: Student's t over replications, Wilson's for a proportion."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtri, stdtrit
+
+__all__ = ["Estimate", "t_interval", "wilson_interval"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its confidence interval, all three in the figure's own unit."""
+
+    value: float
+    low: float
+    high: float
+
+
+def t_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
+    """Estimate a mean from independent replications.
+
+    Parameters
+    ----------
+    values
+        One value per replication, shape ``(replications,)``.
+    level
+        Coverage of the interval.
+
+    Returns
+    -------
+    Estimate
+        ``mean ± t(level, n-1) · s / √n``.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two replications: one run has no interval.
+
+    References
+    ----------
+    Law, *Simulation Modeling and Analysis*, 5th ed., section 4.5.
+    """
+    array = np.asarray(values, dtype=float)
+    if array.size < 2:
+        raise ValueError(f"an interval needs at least two replications, got {array.size}")
+    mean = float(array.mean())
+    half = float(
+        stdtrit(array.size - 1, 0.5 + level / 2) * array.std(ddof=1) / math.sqrt(array.size)
+    )
+    return Estimate(mean, mean - half, mean + half)
+
+
+def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Estimate:
+    """Estimate a proportion.
+
+    Parameters
+    ----------
+    successes
+        How many of the trials succeeded.
+    trials
+        How many there were.
+    level
+        Coverage of the interval.
+
+    Returns
+    -------
+    Estimate
+        The observed proportion in Wilson's score interval.
+
+    Raises
+    ------
+    ValueError
+        If there is no trial, or not ``0 <= successes <= trials``.
+
+    References
+    ----------
+    Wilson, *Probable inference, the law of succession, and statistical inference*, JASA 22, 1927.
+    """
+    if trials < 1 or not 0 <= successes <= trials:
+        raise ValueError(f"a proportion needs 0 <= successes <= trials, got {successes}/{trials}")
+    z = float(ndtri(0.5 + level / 2))
+    share = successes / trials
+    centre = share + z * z / (2 * trials)
+    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    # At 0 and 1 the bound equals the proportion; rounding must not push it past.
+    return Estimate(
+        share, min(share, max(0.0, (centre - half) / scale)), max(share, (centre + half) / scale)
+    )

@@ -1,0 +1,105 @@
+"""Training a network from its card, the same bytes every time on the same machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from safetensors.torch import save
+from torch import nn
+
+from flexrel_sim.datasets import Samples, held_out, train_samples
+from flexrel_sim.networks import Card
+from flexrel_sim.networks.build import build_network
+
+__all__ = ["TrainedNetwork", "train_network"]
+
+_EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """What training gave.
+
+    Parameters
+    ----------
+    checkpoint
+        The weights as the bytes of a safetensors file.
+    held_out_correct, held_out_samples
+        Answers on the part of the dataset that training never saw.
+    """
+
+    checkpoint: bytes
+    held_out_correct: int
+    held_out_samples: int
+
+
+def train_network(
+    card: Card, after_epoch: Callable[[int, float], None] | None = None
+) -> TrainedNetwork:
+    """Train a network from scratch.
+
+    Parameters
+    ----------
+    card
+        Architecture and recipe.
+    after_epoch
+        Called with the epoch, from 1, and its mean loss.
+
+    Returns
+    -------
+    TrainedNetwork
+        The checkpoint and its accuracy. No choice is made on the held-out samples, so that their
+        accuracy is an honest one. Bytes are the same on the same processor and torch; elsewhere
+        rounding may differ.
+    """
+    threads = torch.get_num_threads()
+    # Sums split over threads round differently: one thread gives one result.
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(card.training.seed)
+            network = build_network(card.architecture)
+            _fit(network, card, train_samples(card.training.dataset), after_epoch)
+        samples = held_out(card.training.dataset)
+        correct = count_correct(network.eval(), samples)
+    finally:
+        torch.set_num_threads(threads)
+    weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    return TrainedNetwork(save(weights), correct, samples.labels.size)
+
+
+def count_correct(network: nn.Module, samples: Samples) -> int:
+    """Count the right answers of a network in evaluation mode."""
+    images = torch.from_numpy(samples.images)
+    with torch.inference_mode():
+        predicted = torch.cat([network(batch).argmax(1) for batch in images.split(_EVALUATION_BATCH)])
+    return int((predicted == torch.from_numpy(samples.labels)).sum())
+
+
+def _fit(
+    network: nn.Module,
+    card: Card,
+    samples: Samples,
+    after_epoch: Callable[[int, float], None] | None,
+) -> None:
+    recipe = card.training
+    images, labels = torch.from_numpy(samples.images), torch.from_numpy(samples.labels)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    steps = recipe.epochs * math.ceil(len(labels) / recipe.batch_size)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for epoch in range(1, recipe.epochs + 1):
+        total = 0.0
+        for batch in torch.randperm(len(labels)).split(recipe.batch_size):
+            loss = nn.functional.cross_entropy(network(images[batch]), labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total += loss.item() * len(batch)
+        if after_epoch is not None:
+            after_epoch(epoch, total / len(labels))

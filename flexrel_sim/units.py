@@ -1,0 +1,262 @@
+"""Typed quantities: strings with a unit in YAML, SI floats in memory.
+
+The registry holds only what a scenario may say. Bits are a dimension of their own, so a bare
+``10 /s`` is no bit rate, and ``Mb`` (bit or byte?) is no unit at all.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import pint
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+__all__ = [
+    "BitRatePerSecond",
+    "EventRatePerSecond",
+    "PositiveSeconds",
+    "QuantityKind",
+    "Seconds",
+    "parse_quantity",
+    "spaced",
+    "spaced_quantities",
+]
+
+_DEFINITIONS: Final = """
+nano- = 1e-9 = n-
+micro- = 1e-6 = µ- = u-
+milli- = 1e-3 = m-
+kilo- = 1e3 = k-
+mega- = 1e6 = M-
+giga- = 1e9 = G-
+tera- = 1e12 = T-
+kibi- = 1024 = Ki-
+mebi- = 1048576 = Mi-
+gibi- = 1073741824 = Gi-
+second = [time] = s
+minute = 60 second = min
+hour = 60 minute = h
+bit = [information] = bit
+byte = 8 bit = B
+bit_per_second = bit / second = bps
+hertz = 1 / second = Hz
+request = [] = req
+frame = []
+"""
+
+# pint evaluates expressions ("10**10**10 s" would never return), so only a number and at most
+# one quotient of unit names reach it.
+_QUANTITY: Final = re.compile(
+    r"\s*(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
+    r"\s*(?P<unit>[A-Za-zµ_]*(?:\s*/\s*[A-Za-zµ]+)?)\s*"
+)
+
+
+@dataclass(frozen=True)
+class QuantityKind:
+    """What a quantity measures, the unit it is kept in, and how users may write it.
+
+    Parameters
+    ----------
+    what
+        The noun for error messages, such as ``bit rate``.
+    si_unit
+        Unit of the float in memory, such as ``bit/s``.
+    examples
+        Accepted forms, shown in errors and in the JSON Schema.
+    zero
+        Whether zero is allowed; negative values never are.
+    smallest
+        Smallest value that makes sense, in ``si_unit``: one bit per second catches ``mbit``
+        (millibit) where ``Mbit`` was meant.
+    """
+
+    what: str
+    si_unit: str
+    examples: tuple[str, ...]
+    zero: bool = False
+    smallest: float = 0.0
+
+    @property
+    def remedy(self) -> str:
+        """What to write instead."""
+        return f"write a number and a unit, such as {' or '.join(map(repr, self.examples))}"
+
+    def show(self, value: float) -> str:
+        """Write an SI value so that `parse_quantity` gives exactly it again."""
+        number = str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+        return f"{number} {self.si_unit}"
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Parse strings on the way in and write them on the way out."""
+        return core_schema.no_info_before_validator_function(
+            self._validate,
+            handler(source),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                self._serialise, when_used="always"
+            ),
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Tell editors that a quantity is a string, and show its forms."""
+        del schema, handler
+        pattern = f"^{_QUANTITY.pattern}$".replace("?P<number>", "").replace("?P<unit>", "")
+        return {
+            "type": "string",
+            "pattern": pattern,
+            "description": f"A {self.what} with its unit.",
+            "examples": list(self.examples),
+        }
+
+    def _validate(self, value: object) -> float:
+        try:
+            return parse_quantity(value, self)
+        except ValueError as error:
+            raise PydanticCustomError(
+                "quantity", "{rule}", {"rule": str(error), "remedy": self.remedy}
+            ) from None
+
+    def _serialise(self, value: float | None) -> str | None:
+        return None if value is None else self.show(value)
+
+
+def parse_quantity(value: object, kind: QuantityKind) -> float:
+    """Convert a string with a unit to the SI float of its kind.
+
+    Parameters
+    ----------
+    value
+        What the user wrote, such as ``"20 Mbit/s"``.
+    kind
+        What it must be.
+
+    Returns
+    -------
+    float
+        The value in ``kind.si_unit``.
+
+    Raises
+    ------
+    ValueError
+        If the value is not a string with a known unit of this kind, or not finite, or negative,
+        or zero or too small where the kind forbids it. The message is the broken rule.
+    """
+    rule = f"must be a {kind.what} with its unit"
+    match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(rule)
+    try:
+        unit = _unit(match["unit"])
+        magnitude = _REGISTRY.Quantity(float(match["number"]), unit).m_as(_unit(kind.si_unit))
+    except (pint.UndefinedUnitError, pint.DimensionalityError):
+        raise ValueError(rule) from None
+    if not math.isfinite(magnitude):
+        raise ValueError(f"{rule}, and finite")
+    if magnitude < 0 or (magnitude == 0 and not kind.zero):
+        raise ValueError(f"{rule}, and {'at least' if kind.zero else 'above'} zero")
+    if magnitude < kind.smallest:
+        raise ValueError(f"{rule}, and at least {kind.show(kind.smallest)}")
+    return float(magnitude)
+
+
+def spaced_quantities(start: str, stop: str, steps: int, *, log: bool) -> list[str]:
+    """Write evenly spaced quantities, both ends included, in the unit of the first.
+
+    Parameters
+    ----------
+    start, stop
+        The ends, such as ``"1 Mbit/s"`` and ``"50 Mbit/s"``.
+    steps
+        How many quantities.
+    log
+        Whether ratios, rather than differences, are equal.
+
+    Returns
+    -------
+    list of str
+        Quantities that `parse_quantity` reads.
+
+    Raises
+    ------
+    ValueError
+        If an end is no quantity, their dimensions differ, or a logarithmic end is not positive.
+    """
+    matches = [_QUANTITY.fullmatch(text) for text in (start, stop)]
+    if matches[0] is None or matches[1] is None or not matches[0]["unit"]:
+        raise ValueError("must go from one number or quantity to another")
+    unit = matches[0]["unit"].strip()
+    try:
+        ends = [
+            float(_REGISTRY.Quantity(float(m["number"]), _unit(m["unit"])).m_as(_unit(unit)))
+            for m in matches
+            if m is not None
+        ]
+    except (pint.UndefinedUnitError, pint.DimensionalityError):
+        raise ValueError("must go from one quantity to another of the same kind") from None
+    return [f"{value!r} {unit}" for value in spaced(ends[0], ends[1], steps, log=log)]
+
+
+def spaced(start: float, stop: float, steps: int, *, log: bool) -> list[float]:
+    """Give evenly spaced numbers, both ends included, rounded to 12 significant digits.
+
+    Parameters
+    ----------
+    start, stop
+        The ends.
+    steps
+        How many numbers.
+    log
+        Whether ratios, rather than differences, are equal.
+
+    Returns
+    -------
+    list of float
+        The numbers; rounding makes them print as they were meant (0.3, not 0.30000000000000004).
+
+    Raises
+    ------
+    ValueError
+        If an end is not finite, or a logarithmic one not positive.
+    """
+    if not (math.isfinite(start) and math.isfinite(stop)):
+        raise ValueError("must have finite ends")
+    if log and min(start, stop) <= 0:
+        raise ValueError("must have ends above zero on a log scale")
+    shares = [index / (steps - 1) for index in range(steps)]
+    if log:
+        values = [start * (stop / start) ** share for share in shares]
+    else:
+        values = [start + (stop - start) * share for share in shares]
+    return [float(f"{value:.12g}") for value in values]
+
+
+def _unit(text: str) -> pint.Unit:
+    numerator, _, denominator = text.partition("/")
+    over = _REGISTRY.Unit(denominator.strip())
+    return _REGISTRY.Unit(numerator.strip()) / over
+
+
+def _registry() -> pint.UnitRegistry:
+    registry: pint.UnitRegistry = pint.UnitRegistry(None)
+    for line in _DEFINITIONS.strip().splitlines():
+        registry.define(line)
+    return registry
+
+
+_REGISTRY: Final = _registry()
+
+Seconds = Annotated[float, QuantityKind("duration", "s", ("20 ms", "1.5 s"), zero=True)]
+PositiveSeconds = Annotated[float, QuantityKind("duration", "s", ("20 ms", "1 min"))]
+BitRatePerSecond = Annotated[
+    float,
+    QuantityKind("bit rate", "bit/s", ("10 Mbit/s", "2.5 MB/s", "500 kbit/s"), smallest=1.0),
+]
+EventRatePerSecond = Annotated[float, QuantityKind("rate of events", "/s", ("12 /s", "30 Hz"))]
