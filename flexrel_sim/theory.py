@@ -27,9 +27,7 @@ def mm1_mean_wait_s(arrival_rate_per_s: float, service_time_s: float) -> float:
     return load * service_time_s / (1 - load)
 
 
-def mm1_sojourn_quantile_s(
-    share: float, arrival_rate_per_s: float, service_time_s: float
-) -> float:
+def mm1_sojourn_quantile_s(share: float, arrival_rate_per_s: float, service_time_s: float) -> float:
     """Give a quantile of the M/M/1 sojourn time, which is exponential (Kleinrock ch. 5)."""
     load = _stable_load(arrival_rate_per_s, service_time_s, 1)
     return -math.log(1 - share) * service_time_s / (1 - load)

@@ -95,9 +95,7 @@ def evaluation_samples(
     ordered = shuffled[np.argsort(ranks, kind="stable")]
     bounds = np.cumsum([calibration, validation, test])
     first, second, third, _ = np.split(ordered, bounds)
-    return EvaluationSamples(
-        *(_taken(dataset, np.sort(part)) for part in (first, second, third))
-    )
+    return EvaluationSamples(*(_taken(dataset, np.sort(part)) for part in (first, second, third)))
 
 
 def _parts(dataset: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -239,9 +239,7 @@ def _validated(
     try:
         return schema.model_validate(apply_swept(data, swept)), []
     except ValidationError as error:
-        return None, validation_faults(
-            schema, error, partial(_placed, source, overrides, swept)
-        )
+        return None, validation_faults(schema, error, partial(_placed, source, overrides, swept))
 
 
 def _placed(

@@ -103,7 +103,9 @@ def _translated(
         value = None if "path" in context else value
         fault = placed(path)(context["rule"], value, context["remedy"])
     elif kind in ("model_type", "dict_type"):
-        fault = placed(path)("must be a mapping of keys", value, f"write 'key: value' lines; {about}")
+        fault = placed(path)(
+            "must be a mapping of keys", value, f"write 'key: value' lines; {about}"
+        )
     else:
         rule = detail["msg"].replace("Input should ", "must ").replace("String should ", "must ")
         fault = placed(path)(rule, value, f"this is: {about}")

@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from flexrel_sim.metrics import METRICS
@@ -45,7 +52,9 @@ _CONSTRAINT = re.compile(r"\s*(<=|>=)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+
 class Section(BaseModel):
     """Base of all sections: unknown keys and silent conversions are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
 
 
 class ModelSection(Section):
@@ -278,5 +287,3 @@ class Scenario(SystemScenario):
     pruning: PruningSection = PruningSection()
     split: SplitSection
     codec: CodecSection = CodecSection()
-
-

@@ -66,7 +66,9 @@ def read_grids(source: YamlSource) -> tuple[list[dict[str, list[SweptValue]]], l
                 for path, raw_values in grid.items()
             }
         )
-    grids = [kept for grid in grids if (kept := {p: values for p, values in grid.items() if values})]
+    grids = [
+        kept for grid in grids if (kept := {p: values for p, values in grid.items() if values})
+    ]
     size_faults = _size_faults(source, grids)
     # Sound keys of a faulty sweep are still checked, so that all faults show at once.
     return ([] if size_faults else grids), faults + size_faults
@@ -176,10 +178,16 @@ def _size_faults(source: YamlSource, grids: list[dict[str, list[SweptValue]]]) -
     for grid in grids:
         for path in grid:
             section, _, key = path.rpartition(".")
-            twice = [s for s in grid.get(section, []) if isinstance(s.value, dict) and key in s.value]
+            twice = [
+                s for s in grid.get(section, []) if isinstance(s.value, dict) and key in s.value
+            ]
             faults += [
-                source.fault(swept.origin, f"sets {key!r}, which {path!r} sweeps as well", None,
-                             "keep one of the two")
+                source.fault(
+                    swept.origin,
+                    f"sets {key!r}, which {path!r} sweeps as well",
+                    None,
+                    "keep one of the two",
+                )
                 for swept in twice
             ]
     return faults

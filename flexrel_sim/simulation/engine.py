@@ -75,7 +75,9 @@ class _Life:
             yield env.timeout(delay_s)
         stamps["answered_s"][index] = env.now
 
-    def stage(self, name: str, resource: simpy.Resource, index: int, service_time_s: float) -> Events:
+    def stage(
+        self, name: str, resource: simpy.Resource, index: int, service_time_s: float
+    ) -> Events:
         with resource.request() as turn:
             yield turn
             self.stamps[f"{name}_start_s"][index] = self.env.now

@@ -75,7 +75,9 @@ def count_correct(network: nn.Module, samples: Samples) -> int:
     """Count the right answers of a network in evaluation mode."""
     images = torch.from_numpy(samples.images)
     with torch.inference_mode():
-        predicted = torch.cat([network(batch).argmax(1) for batch in images.split(_EVALUATION_BATCH)])
+        predicted = torch.cat(
+            [network(batch).argmax(1) for batch in images.split(_EVALUATION_BATCH)]
+        )
     return int((predicted == torch.from_numpy(samples.labels)).sum())
 
 

@@ -1,0 +1,15 @@
+"""The model half: checks and keys (no torch), and `measure.network`, which measures profiles."""
+
+from flexrel_sim.measure.cache import cache_folder, cached_profile, keep_profile
+from flexrel_sim.measure.check import Checked, check
+from flexrel_sim.measure.spec import MeasureSpec, make_spec
+
+__all__ = [
+    "Checked",
+    "MeasureSpec",
+    "cache_folder",
+    "cached_profile",
+    "check",
+    "keep_profile",
+    "make_spec",
+]

@@ -1,0 +1,187 @@
+"""One pruned network at all its cuts and codecs: heads are run once and shared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from flexrel_sim.codec import Codec, shipped_bytes
+from flexrel_sim.datasets import EvaluationSamples, evaluation_samples
+from flexrel_sim.errors import WorkError
+from flexrel_sim.measure.layers import layer_costs
+from flexrel_sim.measure.spec import MeasureSpec
+from flexrel_sim.networks.build import load_network
+from flexrel_sim.partition import EDGE, boundaries, split_network
+from flexrel_sim.profile import Layer, Profile
+from flexrel_sim.pruning.prune import prune
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+__all__ = ["measure_network"]
+
+_BATCH = 250
+
+_BYTES_PER_LOGIT = 4
+
+
+@dataclass
+class _Measured:
+    """Payload and outcome of every sample, validation samples first."""
+
+    payload_bytes: NDArray[np.int64]
+    correct: NDArray[np.bool_]
+
+
+def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
+    """Measure all operating points of one pruned network.
+
+    Parameters
+    ----------
+    specs
+        Operating points that share model, data and pruning.
+
+    Returns
+    -------
+    list of Profile
+        One per spec. Accuracy is that of head → encode → decode → tail on every sample.
+
+    Raises
+    ------
+    WorkError
+        If the network gives numbers that can't be encoded (NaN, infinity).
+    """
+    first = specs[0]
+    with _one_thread():
+        network = load_network(first.card_file)
+        samples = _samples(*_samples_key(first))
+        calibration = samples.calibration
+        network = prune(
+            network,
+            first.scenario.pruning,
+            torch.from_numpy(calibration.images),
+            torch.from_numpy(calibration.labels),
+        ).eval()
+        images = np.concatenate([samples.validation.images, samples.test.images])
+        labels = np.concatenate([samples.validation.labels, samples.test.labels])
+        try:
+            measured = _measure(network, specs, torch.from_numpy(images), labels)
+        except ValueError as error:
+            raise WorkError(f"{first.card_file.file}: can't be measured: {error}") from None
+        example = torch.from_numpy(samples.test.images[:1])
+        return [
+            _profile(spec, network, example, outcome, samples.validation.labels.size)
+            for spec, outcome in zip(specs, measured, strict=True)
+        ]
+
+
+def _samples_key(spec: MeasureSpec) -> tuple[str, int, int, int, int]:
+    data = spec.operating_point["data"]
+    return (data["dataset"], data["calibration"], data["validation"], data["test"], data["seed"])
+
+
+@lru_cache(maxsize=4)
+def _samples(
+    dataset: str, calibration: int, validation: int, test: int, seed: int
+) -> EvaluationSamples:
+    return evaluation_samples(dataset, calibration, validation, test, seed)
+
+
+def _measure(
+    network: nn.Sequential,
+    specs: Sequence[MeasureSpec],
+    images: Tensor,
+    labels: NDArray[np.int64],
+) -> list[_Measured]:
+    count = len(labels)
+    outcomes = [
+        _Measured(np.zeros(count, np.int64), np.zeros(count, np.bool_)) for _ in specs
+    ]
+    known = boundaries(network)
+    with torch.inference_mode():
+        for start in range(0, count, _BATCH):
+            rows = slice(start, start + _BATCH)
+            tensor = images[rows]
+            # Walk down the chain once; every cut on the way is served in passing.
+            for depth in range(len(network) + 1):
+                cut = EDGE if depth == len(network) else known[depth]
+                for spec, outcome in zip(specs, outcomes, strict=True):
+                    if spec.scenario.split.cut == cut:
+                        sizes, predicted = _transmit(spec, tensor, network[depth:])
+                        outcome.payload_bytes[rows] = sizes
+                        outcome.correct[rows] = predicted == labels[rows]
+                if depth < len(network):
+                    tensor = network[depth](tensor)
+    return outcomes
+
+
+def _transmit(
+    spec: MeasureSpec, boundary: Tensor, tail: nn.Sequential
+) -> tuple[list[int], NDArray[np.int64]]:
+    """Encode a boundary tensor sample by sample, decode it, and let the tail answer."""
+    if spec.scenario.split.cut == EDGE:
+        return [0] * len(boundary), boundary.argmax(1).numpy()
+    section = spec.scenario.codec
+    codec = Codec(section.dtype, section.compress, section.level)
+    shape = tuple(boundary.shape[1:])
+    payloads = [codec.encode(sample) for sample in boundary.numpy()]
+    received = np.stack([codec.decode(payload, shape) for payload in payloads])
+    answers = tail(torch.from_numpy(received)).argmax(1)
+    return [len(payload) for payload in payloads], answers.numpy()
+
+
+def _profile(
+    spec: MeasureSpec,
+    network: nn.Sequential,
+    example: Tensor,
+    outcome: _Measured,
+    validation_samples: int,
+) -> Profile:
+    cut = spec.scenario.split.cut
+    head, _ = split_network(network, cut)
+    layers = layer_costs(network, len(head), example)
+    boundary_shape = layers[len(head) - 1].output_shape if len(head) else tuple(example.shape[1:])
+    return Profile(
+        key=spec.key,
+        network=spec.card_file.card.name,
+        operating_point=spec.operating_point,
+        layers=layers,
+        boundary_shape=boundary_shape,
+        crosses_link=cut != EDGE,
+        answer_bytes=_BYTES_PER_LOGIT * layers[-1].output_shape[0],
+        head_weight_bytes=_weight_bytes(layers, "head"),
+        tail_weight_bytes=_weight_bytes(layers, "tail"),
+        payload_bytes=outcome.payload_bytes[validation_samples:],
+        correct=outcome.correct[validation_samples:],
+        validation_correct=int(outcome.correct[:validation_samples].sum()),
+        validation_samples=validation_samples,
+        provenance=spec.provenance,
+    )
+
+
+def _weight_bytes(layers: Sequence[Layer], side: str) -> int:
+    return sum(
+        shipped_bytes(layer.weights, layer.nonzero_weights)
+        for layer in layers
+        if layer.side == side
+    )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    # Sums split over threads round differently, and a rounding can flip a quantised value.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

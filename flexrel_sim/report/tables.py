@@ -1,0 +1,183 @@
+"""A study as data: the JSON summary, the table of points, the scenario, and where it came from."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import platform
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from flexrel_sim import __version__
+from flexrel_sim.metrics import METRICS
+from flexrel_sim.profile import save_profile
+from flexrel_sim.report.folder import PROVENANCE_NAME
+from flexrel_sim.simulation import Summary, Unstable
+from flexrel_sim.statistics import Estimate
+from flexrel_sim.study.result import PointResult, StudyResult
+
+__all__ = ["OPERATING_COLUMNS", "operating_columns", "summary_data", "write_tables"]
+
+OPERATING_COLUMNS: Final = (
+    "criterion",
+    "delta",
+    "granularity",
+    "normalise",
+    "ratio",
+    "cut",
+    "dtype",
+    "compress",
+)
+"""What tells operating points apart, in ``table.csv``."""
+
+_PACKAGES = ("numpy", "simpy", "scipy", "torch", "torch-pruning", "zstandard", "matplotlib")
+
+
+def summary_data(result: StudyResult) -> dict[str, Any]:
+    """Give a study as plain data: the same scenario and seed give the same, to the byte.
+
+    Parameters
+    ----------
+    result
+        The study.
+
+    Returns
+    -------
+    dict
+        Name, chosen point, warnings, and every point with its figures.
+    """
+    chosen = result.chosen
+    return {
+        "name": result.scenario_file.scenario.name,
+        "chosen": None if chosen is None else chosen.index,
+        "warnings": [str(warning) for warning in result.warnings],
+        "points": [_point_data(point) for point in result.points],
+    }
+
+
+def write_tables(result: StudyResult, folder: Path) -> None:
+    """Write ``summary.json``, ``table.csv``, ``scenario.yaml``, the profiles and the provenance.
+
+    Parameters
+    ----------
+    result
+        The study.
+    folder
+        An empty folder.
+    """
+    _write_json(folder / "summary.json", summary_data(result))
+    _write_csv(folder / "table.csv", result)
+    resolved = yaml.safe_dump(_movable(result), sort_keys=False, allow_unicode=True)
+    (folder / "scenario.yaml").write_text(resolved, encoding="utf-8")
+    for profile in {point.profile.key: point.profile for point in result.points}.values():
+        save_profile(profile, folder / "profiles" / profile.key)
+    _write_json(folder / PROVENANCE_NAME, _provenance(result))
+
+
+def operating_columns(point: PointResult) -> dict[str, Any]:
+    """Give what tells a point's operating point apart; None where a setting has no effect."""
+    sections = point.profile.operating_point
+    flat = {**sections["pruning"], **sections["split"], **sections["codec"]}
+    return {name: flat.get(name) for name in OPERATING_COLUMNS}
+
+
+def _point_data(point: PointResult) -> dict[str, Any]:
+    profile = point.profile
+    data: dict[str, Any] = {
+        "index": point.index,
+        "values": point.values,
+        "profile": profile.key,
+        "operating_point": profile.operating_point,
+        "stable": isinstance(point.outcome, Summary),
+        "on_front": point.on_front,
+        "chosen": point.chosen,
+        "macs": profile.macs,
+        "nonzero_weights": profile.nonzero_weights,
+        "validation_accuracy": asdict(profile.validation_accuracy),
+        "loads": point.outcome.loads,
+    }
+    if isinstance(point.outcome, Unstable):
+        return data | {"busiest": point.outcome.stage.name}
+    outcome = point.outcome
+    return data | {
+        "busiest": outcome.busiest,
+        "counted_requests": outcome.counted_requests,
+        "service_times": {
+            stage: "estimated" if stage in outcome.estimated else "given"
+            for stage in ("edge", "server")
+        },
+        "metrics": {name: asdict(estimate) for name, estimate in outcome.metrics.items()},
+        "shares": {name: asdict(share) for name, share in outcome.shares.items()},
+    }
+
+
+def _write_csv(file: Path, result: StudyResult) -> None:
+    swept = list(dict.fromkeys(path for point in result.points for path in point.values))
+    bounds = [f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")]
+    head = ["index", *swept, *OPERATING_COLUMNS, "stable", "on_front", "chosen", "macs"]
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, [*head, "nonzero_weights", "validation_accuracy", *bounds])
+        writer.writeheader()
+        for point in result.points:
+            row: dict[str, Any] = {
+                "index": point.index,
+                **point.values,
+                **operating_columns(point),
+                "stable": isinstance(point.outcome, Summary),
+                "on_front": point.on_front,
+                "chosen": point.chosen,
+                "macs": point.profile.macs,
+                "nonzero_weights": point.profile.nonzero_weights,
+                "validation_accuracy": point.profile.validation_accuracy.value,
+            }
+            if isinstance(point.outcome, Summary):
+                for name, estimate in point.outcome.metrics.items():
+                    row |= _bounds(name, estimate)
+            writer.writerow(row)
+
+
+def _bounds(name: str, estimate: Estimate) -> dict[str, float]:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def _movable(result: StudyResult) -> dict[str, Any]:
+    """Resolve the scenario so that it runs from its new folder too."""
+    data = result.scenario_file.resolved()
+    folder = result.scenario_file.folder
+    if "model" in data:
+        data["model"]["network"] = str((folder / data["model"]["network"]).resolve())
+    for section in ("edge", "server"):
+        file = folder / data[section]["device"]
+        if file.is_file():
+            data[section]["device"] = str(file.resolve())
+    return data
+
+
+def _provenance(result: StudyResult) -> dict[str, Any]:
+    source = result.scenario_file.source.file
+    return {
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv[1:],
+        "scenario": str(source),
+        "scenario_sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
+        "overrides": sorted(result.scenario_file.overrides),
+        "seed": result.scenario_file.scenario.simulation.seed,
+        "measured_from": result.points[0].profile.provenance,
+        "versions": {
+            "flexrel_sim": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in _PACKAGES},
+        },
+    }
+
+
+def _write_json(file: Path, data: object) -> None:
+    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
+    file.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,21 @@
+"""Studies: many points, one table, a Pareto front and a choice."""
+
+from flexrel_sim.study.result import ENVIRONMENT, PointResult, StudyResult
+from flexrel_sim.study.run import (
+    KeepTrace,
+    Progress,
+    check_all,
+    run_study,
+    simulate_study,
+)
+
+__all__ = [
+    "ENVIRONMENT",
+    "KeepTrace",
+    "PointResult",
+    "Progress",
+    "StudyResult",
+    "check_all",
+    "run_study",
+    "simulate_study",
+]

@@ -1,0 +1,243 @@
+"""Many points: measure what no profile is known of, simulate all, rank them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from flexrel_sim.errors import Fault, ScenarioError
+from flexrel_sim.hardware import find_device
+from flexrel_sim.measure import Checked, MeasureSpec, cached_profile, check, keep_profile
+from flexrel_sim.profile import Profile
+from flexrel_sim.scenario import Point, Scenario, ScenarioFile, SystemScenario
+from flexrel_sim.simulation import Summary, Trace, Unstable, simulate_point
+from flexrel_sim.study.executor import run_tasks
+from flexrel_sim.study.result import PointResult, StudyResult, rank
+
+__all__ = ["KeepTrace", "Progress", "check_all", "run_study", "simulate_study"]
+
+KeepTrace = Callable[[int, Sequence[Trace]], None]
+"""Takes the traces of a point, one per replication, in the order of points."""
+
+
+class Progress(Protocol):
+    """Shows how far a long loop has come."""
+
+    def __call__(self, label: str, items: Iterable[Any], total: int) -> Iterable[Any]:
+        """Pass items on, and show their number."""
+
+
+@dataclass(frozen=True)
+class _SimulateTask:
+    scenario: SystemScenario
+    profile: Profile
+    folder: Path
+
+
+def check_all(scenario_file: ScenarioFile[Scenario]) -> Checked:
+    """Check all that can be known without work: the model half, and the devices.
+
+    Parameters
+    ----------
+    scenario_file
+        A scenario whose own rules hold.
+
+    Returns
+    -------
+    Checked
+        What to measure, and warnings.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault.
+    """
+    faults = _device_faults(scenario_file)
+    try:
+        checked = check(scenario_file)
+    except ScenarioError as error:
+        raise ScenarioError((*error.faults, *faults)) from None
+    if faults:
+        raise ScenarioError(faults)
+    return checked
+
+
+def run_study(
+    scenario_file: ScenarioFile[Scenario], workers: int, progress: Progress, keep_trace: KeepTrace
+) -> StudyResult:
+    """Run every point of a scenario, from network to figures.
+
+    Parameters
+    ----------
+    scenario_file
+        What to run.
+    workers
+        Processes to use; figures don't depend on it.
+    progress
+        Shows how far the work has come.
+    keep_trace
+        Receives the traces.
+
+    Returns
+    -------
+    StudyResult
+        The points, ranked.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault; also if no point is stable.
+    WorkError
+        If the work fails.
+    """
+    checked = check_all(scenario_file)
+    profiles = _profiles(checked.specs, workers, progress)
+    by_point = [profiles[spec.key] for spec in checked.specs]
+    return _simulated(
+        scenario_file, by_point, checked.warnings, workers, progress=progress, keep_trace=keep_trace
+    )
+
+
+def simulate_study(
+    scenario_file: ScenarioFile[SystemScenario],
+    profile: Profile,
+    workers: int,
+    progress: Progress,
+    keep_trace: KeepTrace,
+) -> StudyResult:
+    """Run every point of a system around one stored profile; needs no torch.
+
+    Parameters
+    ----------
+    scenario_file
+        Devices, link, server and workload.
+    profile
+        The operating point.
+    workers, progress, keep_trace
+        As in `run_study`.
+
+    Returns
+    -------
+    StudyResult
+        The points, ranked.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault; also if no point is stable.
+    """
+    faults = _device_faults(scenario_file)
+    if faults:
+        raise ScenarioError(faults)
+    by_point = [profile] * len(scenario_file.points)
+    return _simulated(
+        scenario_file, by_point, [], workers, progress=progress, keep_trace=keep_trace
+    )
+
+
+def _profiles(
+    specs: Sequence[MeasureSpec], workers: int, progress: Progress
+) -> dict[str, Profile]:
+    wanted = {spec.key: spec for spec in specs}
+    profiles = {key: found for key in wanted if (found := cached_profile(key)) is not None}
+    groups: dict[str, list[MeasureSpec]] = {}
+    for key, spec in wanted.items():
+        if key not in profiles:
+            groups.setdefault(spec.network_key, []).append(spec)
+    tasks = list(groups.values())
+    if tasks:
+        results = run_tasks(_measure, tasks, workers)
+        for measured in progress("measuring pruned networks", results, len(tasks)):
+            for profile in measured:
+                keep_profile(profile)
+                profiles[profile.key] = profile
+    return profiles
+
+
+def _measure(specs: list[MeasureSpec]) -> list[Profile]:
+    # Here, not at the top: torch is needed only where something is measured.
+    from flexrel_sim.measure.network import measure_network  # noqa: PLC0415
+
+    return measure_network(specs)
+
+
+def _simulated(
+    scenario_file: ScenarioFile[Any],
+    profiles: Sequence[Profile],
+    warnings: Sequence[Fault],
+    workers: int,
+    *,
+    progress: Progress,
+    keep_trace: KeepTrace,
+) -> StudyResult:
+    tasks = [
+        _SimulateTask(point.scenario, profile, scenario_file.folder)
+        for point, profile in zip(scenario_file.points, profiles, strict=True)
+    ]
+    results = progress("simulating", run_tasks(_simulate, tasks, workers), len(tasks))
+    points: list[PointResult] = []
+    for point, task, result in zip(scenario_file.points, tasks, results, strict=True):
+        outcome: Summary | Unstable
+        if isinstance(result, Unstable):
+            outcome = result
+        else:
+            outcome, traces = result
+            keep_trace(point.index, traces)
+        points.append(
+            PointResult(point.index, point.values, point.scenario, task.profile, outcome)
+        )
+    told = _unstable_warnings(scenario_file, points)
+    if told and len(told) == len(points):
+        raise ScenarioError(told[:1])
+    ranked = rank(points, scenario_file.scenario)
+    return StudyResult(scenario_file, ranked, (*warnings, *told))
+
+
+def _simulate(task: _SimulateTask) -> tuple[Summary, list[Trace]] | Unstable:
+    return simulate_point(task.scenario, task.profile, task.folder)
+
+
+def _unstable_warnings(
+    scenario_file: ScenarioFile[Any], points: Sequence[PointResult]
+) -> list[Fault]:
+    warnings = []
+    for point, result in zip(scenario_file.points, points, strict=True):
+        if isinstance(result.outcome, Unstable):
+            unstable = result.outcome
+            at = ", ".join(f"{path} = {value}" for path, value in point.values.items())
+            rule = (
+                f"the {unstable.stage.name} is overloaded with rho = {unstable.load:.3g} >= 1"
+                f"{f' at {at}' if at else ''}: its queue grows for ever and has no latency"
+            )
+            remedy = (
+                f"lower workload.rate below {unstable.stable_below_per_s:.4g} /s, or improve"
+                f" {unstable.stage.setting}"
+            )
+            tell = partial(scenario_file.fault, point, unstable.stage.setting)
+            warnings.append(tell(rule, None, remedy))
+    return warnings
+
+
+def _device_faults(scenario_file: ScenarioFile[Any]) -> list[Fault]:
+    faults: list[Fault] = []
+    for point in scenario_file.points:
+        faults += _point_device_faults(scenario_file, point)
+    return faults
+
+
+def _point_device_faults(
+    scenario_file: ScenarioFile[Any], point: Point[Any]
+) -> Iterator[Fault]:
+    for path, name in (
+        ("edge.device", point.scenario.edge.device),
+        ("server.device", point.scenario.server.device),
+    ):
+        try:
+            find_device(name, scenario_file.folder)
+        except LookupError as error:
+            yield scenario_file.fault(point, path, "unknown device", name, str(error))
+        except ScenarioError as error:
+            yield from error.faults

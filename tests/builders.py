@@ -1,0 +1,169 @@
+"""Small honest objects for tests; every test says only what matters to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flexrel_sim.profile import Layer, Profile
+from flexrel_sim.scenario import SystemScenario
+from flexrel_sim.scenario.schema import WorkloadSection
+from flexrel_sim.simulation import Draws, System, Trace, draw, simulate
+from flexrel_sim.statistics import Estimate, t_interval
+
+STAGES = ("edge", "uplink", "server", "downlink")
+
+SCENARIO_YAML = """\
+name: base
+model: {network: net.yaml}
+split: {cut: pool2}
+edge: {device: raspberry-pi-4}
+link: {uplink: 10 Mbit/s, downlink: 20 Mbit/s}
+server: {device: t4}
+workload: {rate: 12 /s}
+"""
+
+
+def make_layer(**changes: Any) -> Layer:
+    """A linear layer of the head: 1000 weights, 2000 MACs."""
+    values: dict[str, Any] = {
+        "name": "fc1",
+        "kind": "linear",
+        "side": "head",
+        "macs": 2000,
+        "weights": 1000,
+        "nonzero_weights": 1000,
+        "input_bytes": 400,
+        "output_bytes": 40,
+        "output_shape": (10,),
+    }
+    return Layer(**(values | changes))
+
+
+def make_profile(**changes: Any) -> Profile:
+    """One layer on each side, four samples of 125 bytes (1000 bits), an answer of 25 bytes."""
+    values: dict[str, Any] = {
+        "key": "k" * 64,
+        "network": "net",
+        "operating_point": {"split": {"cut": "fc1"}},
+        "layers": (make_layer(), make_layer(name="fc2", side="tail")),
+        "boundary_shape": (10,),
+        "crosses_link": True,
+        "answer_bytes": 25,
+        "head_weight_bytes": 4000,
+        "tail_weight_bytes": 3000,
+        "payload_bytes": np.array([125, 125, 125, 125], dtype=np.int64),
+        "correct": np.array([True, True, True, False]),
+        "validation_correct": 8,
+        "validation_samples": 10,
+        "provenance": {"torch": "none"},
+    }
+    return Profile(**(values | changes))
+
+
+def make_scenario(**sections: dict[str, Any]) -> SystemScenario:
+    """A stable system; keys of the given sections are merged over it."""
+    data: dict[str, dict[str, Any]] = {
+        "edge": {"device": "raspberry-pi-4", "service_time": "100 ms"},
+        "link": {"uplink": "10 kbit/s", "downlink": "10 kbit/s", "delay": "50 ms"},
+        "server": {"device": "t4", "service_time": "100 ms"},
+        "workload": {"rate": "2 /s", "duration": "60 s"},
+        "simulation": {"replications": 2},
+    }
+    merged = {name: data.get(name, {}) | sections.get(name, {}) for name in {*data, *sections}}
+    return SystemScenario.model_validate(merged)
+
+
+def make_system(**changes: Any) -> System:
+    """Every stage takes a time of its own; bytes are bits over eight."""
+    values: dict[str, Any] = {
+        "edge_s": 0.5,
+        "server_s": 0.25,
+        "workers": 1,
+        "uplink_bit_per_s": 1000.0,
+        "downlink_bit_per_s": 1000.0,
+        "delay_s": 0.125,
+        "answer_bytes": 0,
+        "crosses_link": True,
+        "edge_power_w": 5.0,
+    }
+    return System(**(values | changes))
+
+
+def make_draws(created_s: Iterable[float], **changes: Any) -> Draws:
+    """Draws without chance: sample 0, and every service takes its mean."""
+    created = np.array(list(created_s), dtype=float)
+    values: dict[str, Any] = {
+        "created_s": created,
+        "sample": np.zeros(created.size, dtype=np.int64),
+        "edge_factor": np.ones(created.size),
+        "server_factor": np.ones(created.size),
+    }
+    return Draws(**(values | changes))
+
+
+def make_trace(
+    system: System, draws: Draws, payload_bytes: Sequence[int] | np.ndarray = (125,)
+) -> Trace:
+    """Simulate, with every answer right."""
+    payload = np.asarray(payload_bytes, dtype=np.int64)
+    return simulate(system, draws, payload, np.ones(payload.size, dtype=bool))
+
+
+def replicate(
+    system: System,
+    rate_per_s: float,
+    requests: int,
+    *,
+    services: tuple[str, str] = ("exponential", "exponential"),
+    payload_bytes: Sequence[int] | np.ndarray = (125,),
+    replications: int = 25,
+) -> list[Trace]:
+    """Poisson replications of about ``requests`` requests each."""
+    workload = WorkloadSection(rate=f"{rate_per_s!r} /s", duration=f"{requests / rate_per_s!r} s")
+    payload = np.asarray(payload_bytes, dtype=np.int64)
+    return [
+        make_trace(system, draw(workload, payload.size, services, 0, replication), payload)
+        for replication in range(replications)
+    ]
+
+
+def settled(trace: Trace) -> np.ndarray:
+    """Tell which requests come after the first tenth of the run, when the start is forgotten."""
+    return trace.created_s >= trace.created_s[-1] / 10
+
+
+def interval(traces: Iterable[Trace], measure: Callable[[Trace], np.ndarray]) -> Estimate:
+    """The 99.9 % interval, over replications, of a measure's mean over settled requests."""
+    return t_interval([measure(trace)[settled(trace)].mean() for trace in traces], 0.999)
+
+
+def stage_arrivals_s(trace: Trace, stage: str) -> np.ndarray:
+    """When each request came to a stage."""
+    came = {
+        "edge": "created_s",
+        "uplink": "edge_end_s",
+        "server": "delivered_s",
+        "downlink": "server_end_s",
+    }
+    return getattr(trace, came[stage])
+
+
+def stage_spans_s(trace: Trace, stage: str) -> tuple[np.ndarray, np.ndarray]:
+    """When each request started and ended being served at a stage."""
+    return getattr(trace, f"{stage}_start_s"), getattr(trace, f"{stage}_end_s")
+
+
+def wait_s(trace: Trace, stage: str) -> np.ndarray:
+    """How long each request waited at a stage."""
+    return stage_spans_s(trace, stage)[0] - stage_arrivals_s(trace, stage)
+
+
+def write_yaml(folder: Path, text: str, name: str = "scenario.yaml") -> Path:
+    """Write a file and give its path."""
+    file = folder / name
+    file.write_text(text, encoding="utf-8")
+    return file
