@@ -1,3 +1,24 @@
-"""Split-computing edge/server simulator with FlexRel pruning."""
+"""Split-computing edge/server simulator with FlexRel pruning.
 
-__version__ = "0.1.0"
+`run` runs a scenario file and writes its results; `simulate` does so around a stored profile,
+without torch. Both are loaded on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flexrel_sim.version import __version__
+
+if TYPE_CHECKING:
+    from flexrel_sim.api import Run, run, simulate
+
+__all__ = ["Run", "__version__", "run", "simulate"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Run", "run", "simulate"):
+        from flexrel_sim import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

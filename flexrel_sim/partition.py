@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from torch import nn
 
 __all__ = ["EDGE", "SERVER", "boundaries", "split_network"]
@@ -40,4 +42,5 @@ def split_network(network: nn.Sequential, cut: str) -> tuple[nn.Sequential, nn.S
     if cut not in known:
         raise ValueError(f"cut must be one of {', '.join(known)}, got {cut!r}")
     at = len(network) if cut == EDGE else known.index(cut)
-    return network[:at], network[at:]
+    layers = list(network.named_children())
+    return nn.Sequential(OrderedDict(layers[:at])), nn.Sequential(OrderedDict(layers[at:]))

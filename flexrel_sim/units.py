@@ -238,14 +238,14 @@ def spaced(start: float, stop: float, steps: int, *, log: bool) -> list[float]:
     return [float(f"{value:.12g}") for value in values]
 
 
-def _unit(text: str) -> pint.Unit:
+def _unit(text: str) -> Any:
     numerator, _, denominator = text.partition("/")
     over = _REGISTRY.Unit(denominator.strip())
     return _REGISTRY.Unit(numerator.strip()) / over
 
 
-def _registry() -> pint.UnitRegistry:
-    registry: pint.UnitRegistry = pint.UnitRegistry(None)
+def _registry() -> pint.UnitRegistry[Any]:
+    registry: pint.UnitRegistry[Any] = pint.UnitRegistry(None)
     for line in _DEFINITIONS.strip().splitlines():
         registry.define(line)
     return registry

@@ -9,7 +9,9 @@ from flexrel_sim.statistics import t_interval, wilson_interval
 LEVELS = st.floats(0.5, 0.999)
 
 
-@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=40).filter(lambda v: np.ptp(v) > 1), LEVELS)
+@given(
+    st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=40).filter(lambda v: np.ptp(v) > 1), LEVELS
+)
 def test_the_t_interval_is_scipys(values: list[float], level: float) -> None:
     array = np.array(values)
     low, high = t.interval(

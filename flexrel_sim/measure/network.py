@@ -103,20 +103,19 @@ def _measure(
     labels: NDArray[np.int64],
 ) -> list[_Measured]:
     count = len(labels)
-    outcomes = [
-        _Measured(np.zeros(count, np.int64), np.zeros(count, np.bool_)) for _ in specs
-    ]
+    outcomes = [_Measured(np.zeros(count, np.int64), np.zeros(count, np.bool_)) for _ in specs]
     known = boundaries(network)
+    tails = [split_network(network, cut)[1] for cut in known]
     with torch.inference_mode():
         for start in range(0, count, _BATCH):
             rows = slice(start, start + _BATCH)
             tensor = images[rows]
             # Walk down the chain once; every cut on the way is served in passing.
             for depth in range(len(network) + 1):
-                cut = EDGE if depth == len(network) else known[depth]
+                cut = known[depth]
                 for spec, outcome in zip(specs, outcomes, strict=True):
                     if spec.scenario.split.cut == cut:
-                        sizes, predicted = _transmit(spec, tensor, network[depth:])
+                        sizes, predicted = _transmit(spec, tensor, tails[depth])
                         outcome.payload_bytes[rows] = sizes
                         outcome.correct[rows] = predicted == labels[rows]
                 if depth < len(network):

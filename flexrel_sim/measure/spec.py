@@ -11,12 +11,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from flexrel_sim import __version__
 from flexrel_sim.networks import CardFile
 from flexrel_sim.profile import PROFILE_VERSION
 from flexrel_sim.pruning import CRITERIA, DEFAULT_DELTA
 from flexrel_sim.scenario import Scenario
 from flexrel_sim.scenario.schema import CodecSection, PruningSection
+from flexrel_sim.version import __version__
 
 __all__ = ["MeasureSpec", "make_spec"]
 

@@ -118,18 +118,14 @@ def weight_relevance(
             module.inplace = False
     layers = prunable_layers(network)
     sums: dict[str, RelevanceSums] = {}
-    for batch, batch_labels in zip(
-        images.split(batch_size), labels.split(batch_size), strict=True
-    ):
+    for batch, batch_labels in zip(images.split(batch_size), labels.split(batch_size), strict=True):
         for name, (source, sink) in _activations_and_gradients(
             network, layers, batch, batch_labels, target
         ).items():
             part = _layer_sums(layers[name], source, sink, absolute=absolute)
             old = sums.get(name)
             sums[name] = (
-                part
-                if old is None
-                else RelevanceSums(old.alpha + part.alpha, old.beta + part.beta)
+                part if old is None else RelevanceSums(old.alpha + part.alpha, old.beta + part.beta)
             )
     return {name: sums[name].per_weight(layer) for name, layer in layers.items()}
 
@@ -165,9 +161,7 @@ def _activations_and_gradients(
     return dict(zip(recorded, zip(products[::2], products[1::2], strict=True), strict=True))
 
 
-def _layer_sums(
-    layer: Prunable, source: Tensor, sink: Tensor, *, absolute: bool
-) -> RelevanceSums:
+def _layer_sums(layer: Prunable, source: Tensor, sink: Tensor, *, absolute: bool) -> RelevanceSums:
     if absolute:
         source, sink = source.abs(), sink.abs()
     # Samples first: everything after them is linear in the sum.

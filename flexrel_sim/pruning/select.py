@@ -42,7 +42,7 @@ def keep_masks(scores: dict[str, Tensor], ratio: float, min_kept: float) -> dict
     order = torch.argsort(flat.masked_fill(protected, math.inf), stable=True)
     keep = torch.ones(flat.numel(), dtype=torch.bool)
     keep[order[:count]] = False
-    parts = keep.split([score.numel() for score in scores.values()])  # type: ignore[no-untyped-call]
+    parts = keep.split([score.numel() for score in scores.values()])
     return {
         name: part.reshape(score.shape)
         for (name, score), part in zip(scores.items(), parts, strict=True)

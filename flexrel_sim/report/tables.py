@@ -15,13 +15,13 @@ from typing import Any, Final
 
 import yaml
 
-from flexrel_sim import __version__
 from flexrel_sim.metrics import METRICS
 from flexrel_sim.profile import save_profile
 from flexrel_sim.report.folder import PROVENANCE_NAME
 from flexrel_sim.simulation import Summary, Unstable
 from flexrel_sim.statistics import Estimate
 from flexrel_sim.study.result import PointResult, StudyResult
+from flexrel_sim.version import __version__
 
 __all__ = ["OPERATING_COLUMNS", "operating_columns", "summary_data", "write_tables"]
 
@@ -57,7 +57,7 @@ def summary_data(result: StudyResult) -> dict[str, Any]:
     return {
         "name": result.scenario_file.scenario.name,
         "chosen": None if chosen is None else chosen.index,
-        "warnings": [str(warning) for warning in result.warnings],
+        "warnings": [f"{warning.path}: {warning.rule}" for warning in result.warnings],
         "points": [_point_data(point) for point in result.points],
     }
 

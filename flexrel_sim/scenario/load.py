@@ -186,12 +186,16 @@ def _load(schema: type[S], source: YamlSource, overrides: Mapping[str, Any]) -> 
     base_swept = {path: swept for path, swept in first.items() if not _present(data, path)}
     base, base_faults = _validated(schema, source, names, data, base_swept)
     faults += base_faults
-    points = []
-    for index, swept in enumerate(swept_points):
+    points: list[Point[S]] = []
+    seen: set[str] = set()
+    for swept in swept_points:
         scenario, point_faults = _validated(schema, source, names, data, {**base_swept, **swept})
         faults += point_faults
-        if scenario is not None:
-            points.append(Point(index, swept, scenario))
+        name = scenario.model_dump_json() if scenario is not None else ""
+        if scenario is not None and name not in seen:
+            # Grids may meet: what is the same scenario is one point.
+            seen.add(name)
+            points.append(Point(len(points), swept, scenario))
     if faults or base is None:
         raise ScenarioError(faults)
     return ScenarioFile(source, base, tuple(points), names)

@@ -235,7 +235,7 @@ class SystemScenario(Section):
     workload: WorkloadSection
     simulation: SimulationSection = SimulationSection()
     sweep: Grid | list[Grid] = Field(default_factory=dict)
-    """Keys to vary: dotted path to a list or a range; a list of such grids is run as their union."""
+    """Keys to vary: dotted path to a list or a range; a list of such grids is their union."""
     objectives: dict[str, Literal["min", "max"]] = Field(
         default={"latency_p95_s": "min", "uplink_bytes": "min", "accuracy": "max"},
         validate_default=False,

@@ -1,4 +1,4 @@
-"""Did you mean …?"""
+"""Remedies for words that are almost right."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def _values(
     source: YamlSource, origin: KeyPath, raw: object, faults: list[Fault]
 ) -> list[SweptValue]:
     path = str(origin[-1])
-    if path.split(".")[0] in _NOT_SWEPT:
+    if path.partition(".")[0] in _NOT_SWEPT:
         faults.append(source.fault(origin, "can't be swept", remedy="sweep keys of a section"))
         return []
     if isinstance(raw, list) and raw:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -148,16 +149,12 @@ def _metrics(
     metrics = {
         "latency_mean_s": over_replications(lambda t, m: float(t.sojourn_time_s[m].mean())),
         **{
-            name: over_replications(
-                lambda t, m, share=share: float(np.quantile(t.sojourn_time_s[m], share))
-            )
+            name: over_replications(partial(_sojourn_quantile_s, share))
             for name, share in _QUANTILES.items()
         },
         "throughput_per_s": over_replications(lambda t, _: _throughput_per_s(t, window)),
         **{
-            f"{stage}_utilisation": over_replications(
-                lambda t, _, stage=stage, count=count: _utilisation(t, stage, count, window)
-            )
+            f"{stage}_utilisation": over_replications(partial(_utilisation, stage, count, window))
             for stage, count in workers.items()
         },
         "uplink_bytes": over_replications(lambda t, m: float(t.payload_bytes[m].mean())),
@@ -179,7 +176,13 @@ def _throughput_per_s(trace: Trace, window: Window) -> float:
     return float(inside.sum()) / (window.end_s - window.start_s)
 
 
-def _utilisation(trace: Trace, stage: str, workers: int, window: Window) -> float:
+def _sojourn_quantile_s(share: float, trace: Trace, counted: NDArray[np.bool_]) -> float:
+    return float(np.quantile(trace.sojourn_time_s[counted], share))
+
+
+def _utilisation(
+    stage: str, workers: int, window: Window, trace: Trace, _: NDArray[np.bool_]
+) -> float:
     columns = trace.columns()
     start_s = np.clip(columns[f"{stage}_start_s"], window.start_s, window.end_s)
     end_s = np.clip(columns[f"{stage}_end_s"], window.start_s, window.end_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,6 @@ class Trace:
         """Time from creation to answer, shape ``(requests,)``."""
         return self.answered_s - self.created_s
 
-    def columns(self) -> dict[str, NDArray[np.generic]]:
+    def columns(self) -> dict[str, NDArray[Any]]:
         """Give all columns by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -1,8 +1,7 @@
 """Studies: many points, one table, a Pareto front and a choice."""
 
-from flexrel_sim.study.result import ENVIRONMENT, PointResult, StudyResult
+from flexrel_sim.study.result import ENVIRONMENT, KeepTrace, PointResult, StudyResult
 from flexrel_sim.study.run import (
-    KeepTrace,
     Progress,
     check_all,
     run_study,

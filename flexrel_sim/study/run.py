@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,9 @@ from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile, SystemScenario
 from flexrel_sim.simulation import Summary, Trace, Unstable, simulate_point
 from flexrel_sim.study.executor import run_tasks
-from flexrel_sim.study.result import PointResult, StudyResult, rank
+from flexrel_sim.study.result import KeepTrace, PointResult, StudyResult, rank
 
-__all__ = ["KeepTrace", "Progress", "check_all", "run_study", "simulate_study"]
-
-KeepTrace = Callable[[int, Sequence[Trace]], None]
-"""Takes the traces of a point, one per replication, in the order of points."""
+__all__ = ["Progress", "check_all", "run_study", "simulate_study"]
 
 
 class Progress(Protocol):
@@ -138,9 +135,7 @@ def simulate_study(
     )
 
 
-def _profiles(
-    specs: Sequence[MeasureSpec], workers: int, progress: Progress
-) -> dict[str, Profile]:
+def _profiles(specs: Sequence[MeasureSpec], workers: int, progress: Progress) -> dict[str, Profile]:
     wanted = {spec.key: spec for spec in specs}
     profiles = {key: found for key in wanted if (found := cached_profile(key)) is not None}
     groups: dict[str, list[MeasureSpec]] = {}
@@ -186,9 +181,7 @@ def _simulated(
         else:
             outcome, traces = result
             keep_trace(point.index, traces)
-        points.append(
-            PointResult(point.index, point.values, point.scenario, task.profile, outcome)
-        )
+        points.append(PointResult(point.index, point.values, point.scenario, task.profile, outcome))
     told = _unstable_warnings(scenario_file, points)
     if told and len(told) == len(points):
         raise ScenarioError(told[:1])
@@ -228,9 +221,7 @@ def _device_faults(scenario_file: ScenarioFile[Any]) -> list[Fault]:
     return faults
 
 
-def _point_device_faults(
-    scenario_file: ScenarioFile[Any], point: Point[Any]
-) -> Iterator[Fault]:
+def _point_device_faults(scenario_file: ScenarioFile[Any], point: Point[Any]) -> Iterator[Fault]:
     for path, name in (
         ("edge.device", point.scenario.edge.device),
         ("server.device", point.scenario.server.device),

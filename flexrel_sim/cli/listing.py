@@ -1,0 +1,65 @@
+"""`networks`, `datasets`, `criteria` and `devices`: what there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["criteria", "datasets", "devices", "networks"]
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=Path("models"))
+def networks(folder: Path) -> None:
+    """List the families of networks, and the cards in FOLDER (models by default)."""
+    from flexrel_sim.networks import FAMILIES, load_card
+
+    for name, description in FAMILIES.items():
+        click.echo(f"family    {name}: {description}")
+    for file in sorted(folder.glob("*.yaml")):
+        card = load_card(file).card
+        record = card.checkpoint
+        state = (
+            f"accuracy {record.held_out_accuracy:.4f} on {record.held_out_samples} held-out samples"
+            if record
+            else "not trained"
+        )
+        click.echo(f"network   {file}: {card.training.dataset}, {state}")
+        click.echo(f"          cuts: server, {', '.join(card.boundaries)}, edge")
+
+
+@click.command()
+def datasets() -> None:
+    """List the datasets."""
+    from flexrel_sim.datasets import DATASETS
+
+    for info in DATASETS.values():
+        click.echo(
+            f"{info.name}: {info.description}; {info.classes} classes, {info.train_samples} samples"
+            f" to train on, {info.held_out_samples} held out; from {info.source}"
+        )
+
+
+@click.command()
+def criteria() -> None:
+    """List the pruning criteria."""
+    from flexrel_sim.pruning import CRITERIA
+
+    for criterion in CRITERIA.values():
+        click.echo(f"{criterion.name}: {criterion.description}")
+
+
+@click.command()
+def devices() -> None:
+    """List the device presets with their sources."""
+    from flexrel_sim.hardware import list_devices
+
+    for name, device in list_devices().items():
+        click.echo(
+            f"{name}: {device.description}; {device.compute_flop_per_s / 1e9:g} GFLOP/s"
+            f" ({device.compute_kind}, {device.precision}),"
+            f" {device.memory_bandwidth_byte_per_s / 1e9:g} GB/s, {device.active_power_w:g} W"
+        )
+        click.echo(f"    source: {device.source}")
+        click.echo(f"    assumed: {device.assumptions}")

@@ -1,0 +1,91 @@
+"""`run` and `simulate`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from flexrel_sim.api import Run
+
+__all__ = ["run", "simulate"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_PATH = click.Path(path_type=Path)
+
+
+def _common_options(function: F) -> F:
+    for option in (
+        click.option(
+            "--json", "as_json", is_flag=True, help="Print the summary as one JSON object."
+        ),
+        click.option(
+            "--workers", type=click.IntRange(min=1), help="Processes to use; all cores by default."
+        ),
+        click.option(
+            "-o", "--output", type=_PATH, help="Result folder; results/<name> by default."
+        ),
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="PATH=VALUE",
+            help="Replace a key of the scenario, such as pruning.ratio=0.6; may be repeated.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@click.command()
+@click.argument("file", type=_PATH)
+@_common_options
+def run(
+    file: Path, settings: tuple[str, ...], output: Path | None, workers: int | None, as_json: bool
+) -> None:
+    """Run the scenario or study in FILE."""
+    from flexrel_sim import api
+    from flexrel_sim.cli.show import progress
+    from flexrel_sim.scenario import parse_override
+
+    overrides = dict(parse_override(text) for text in settings)
+    _show(api.run(file, output, overrides, workers, progress), as_json=as_json)
+
+
+@click.command()
+@click.argument("profile", type=_PATH)
+@click.argument("file", type=_PATH)
+@_common_options
+def simulate(
+    profile: Path,
+    file: Path,
+    settings: tuple[str, ...],
+    output: Path | None,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Simulate the stored PROFILE in the system of FILE; needs no torch."""
+    from flexrel_sim import api
+    from flexrel_sim.cli.show import progress
+    from flexrel_sim.scenario import parse_override
+
+    overrides = dict(parse_override(text) for text in settings)
+    _show(api.simulate(profile, file, output, overrides, workers, progress), as_json=as_json)
+
+
+def _show(finished: Run, *, as_json: bool) -> None:
+    from flexrel_sim.cli.show import show_run
+    from flexrel_sim.report import summary_data
+
+    for warning in finished.result.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if as_json:
+        data = {**summary_data(finished.result), "folder": str(finished.folder)}
+        click.echo(json.dumps(data, ensure_ascii=False))
+    else:
+        show_run(finished)

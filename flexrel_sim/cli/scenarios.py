@@ -1,0 +1,59 @@
+"""`validate` and `schema`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+__all__ = ["schema", "validate"]
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+def validate(files: tuple[Path, ...]) -> None:
+    """Check scenario FILES without running them."""
+    from flexrel_sim.errors import Fault, ScenarioError
+    from flexrel_sim.scenario import load_scenario
+    from flexrel_sim.study import check_all
+
+    faults: list[Fault] = []
+    for file in files:
+        try:
+            scenario_file = load_scenario(file)
+            checked = check_all(scenario_file)
+        except ScenarioError as error:
+            faults += error.faults
+            continue
+        for warning in checked.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        count = len(scenario_file.points)
+        click.echo(f"{file}: fine, {count} point{'s' if count > 1 else ''}")
+    if faults:
+        raise ScenarioError(faults)
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of scenarios, for editors."""
+    from flexrel_sim.datasets import DATASETS
+    from flexrel_sim.hardware import list_devices
+    from flexrel_sim.metrics import METRICS
+    from flexrel_sim.pruning import CRITERIA
+    from flexrel_sim.scenario import Scenario
+
+    data = Scenario.model_json_schema()
+    data["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    sections = data["$defs"]
+    sections["PruningSection"]["properties"]["criterion"]["enum"] = list(CRITERIA)
+    sections["DataSection"]["properties"]["dataset"]["anyOf"][0]["enum"] = list(DATASETS)
+    for section in ("EdgeSection", "ServerSection"):
+        sections[section]["properties"]["device"]["examples"] = list(list_devices())
+    names = {"propertyNames": {"enum": list(METRICS)}}
+    data["properties"]["objectives"] |= names
+    # A bound is written as text; its parsed form is nobody's to type.
+    bound = {"type": "string", "pattern": r"^\s*(<=|>=)\s*[+-]?[0-9.eE+-]+\s*$"}
+    data["properties"]["constraints"] |= names | {"additionalProperties": bound}
+    sections.pop("Constraint", None)
+    click.echo(json.dumps(data, indent=1))

@@ -1,0 +1,129 @@
+"""What a person sees: the table of a run, and progress bars."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from flexrel_sim.report import operating_columns
+from flexrel_sim.simulation import Summary
+
+if TYPE_CHECKING:
+    from flexrel_sim.api import Run
+    from flexrel_sim.study import PointResult
+
+__all__ = ["progress", "show_run"]
+
+_ROWS_MAX = 20
+
+# Pipes and logs have no width of their own; this one holds every column.
+_WIDTH_OFF_TERMINAL = 130
+
+
+def progress(label: str, items: Iterable[Any], total: int) -> Iterable[Any]:
+    """Show a bar on stderr, or nothing where that is not a terminal."""
+    return track(
+        items,
+        label,
+        total=total,
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    )
+
+
+def show_run(finished: Run) -> None:
+    """Print the front, the choice, and the paths of what was written.
+
+    Parameters
+    ----------
+    finished
+        The run.
+    """
+    result = finished.result
+    console = Console(
+        width=None if sys.stdout.isatty() else _WIDTH_OFF_TERMINAL, highlight=False, soft_wrap=False
+    )
+    # Points that differ only in settings without effect share a profile: one row says it.
+    front = {p.profile.key: p for p in reversed(result.base_environment) if p.on_front}
+    shown = list(front.values())
+    shown.sort(key=lambda point: (not point.chosen, point.index))
+    unstable = sum(not isinstance(point.outcome, Summary) for point in result.points)
+    console.print(_table(finished, shown[:_ROWS_MAX]))
+    count = len(result.points)
+    overloaded = f", {unstable} of them overloaded" if unstable else ""
+    more = f" (the first {_ROWS_MAX} shown)" if len(shown) > _ROWS_MAX else ""
+    console.print(
+        f"{count} point{'s' if count > 1 else ''}{overloaded}; {len(shown)} on the Pareto front"
+        f" at the base link and workload{more}."
+    )
+    _print_choice(console, result.chosen)
+    # Not through the console: a path must not be wrapped.
+    click.echo(f"results   {finished.folder}")
+    for picture in finished.pictures:
+        if picture.suffix == ".png":
+            click.echo(f"picture   {picture}")
+
+
+def _table(finished: Run, points: list[PointResult]) -> Table:
+    table = Table(
+        title=f"{finished.result.scenario_file.scenario.name}: Pareto front",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1),
+    )
+    table.add_column("", min_width=1)
+    table.add_column("pruning")
+    table.add_column("cut")
+    for head in ("accuracy [95 %]", "p95 / ms [95 %]", "up / B", "edge / mJ"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("busiest (load)")
+    for point in points:
+        table.add_row(*_cells(point))
+    return table
+
+
+def _cells(point: PointResult) -> list[str]:
+    outcome = point.outcome
+    if not isinstance(outcome, Summary):
+        raise TypeError("an overloaded point has no row")
+    metrics = outcome.metrics
+    accuracy, latency = metrics["accuracy"], metrics["latency_p95_s"]
+    columns = operating_columns(point)
+    return [
+        "→" if point.chosen else "",
+        _pruning_cell(columns),
+        columns["cut"],
+        f"{accuracy.value:.3f} [{accuracy.low:.3f}, {accuracy.high:.3f}]",
+        f"{1e3 * latency.value:.1f} [{1e3 * latency.low:.1f}, {1e3 * latency.high:.1f}]",
+        f"{metrics['uplink_bytes'].value:,.0f}",
+        f"{1e3 * metrics['edge_compute_energy_j'].value:.1f}",
+        f"{outcome.busiest} ({outcome.loads[outcome.busiest]:.0%})",
+    ]
+
+
+def _pruning_cell(columns: dict[str, Any]) -> str:
+    if columns["ratio"] == 0:
+        return "none"
+    delta = "" if columns["delta"] is None else f" δ={columns['delta']:g}"
+    return f"{columns['ratio']:.0%} of {columns['granularity']}, {columns['criterion']}{delta}"
+
+
+def _print_choice(console: Console, chosen: PointResult | None) -> None:
+    if chosen is None:
+        console.print("No point keeps the constraints.")
+        return
+    if not isinstance(chosen.outcome, Summary):
+        return
+    shares = sorted(chosen.outcome.shares.items(), key=lambda item: -item[1].share)[:3]
+    parts = ", ".join(f"{name} {share.share:.0%}" for name, share in shares)
+    estimated = ", ".join(chosen.outcome.estimated)
+    note = f" Service times of {estimated}: estimated by roofline." if estimated else ""
+    console.print(f"→ chosen, on the validation samples. Its time: {parts}.{note}")

@@ -1,0 +1,204 @@
+"""Accuracy against pruning, and latency against bandwidth."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, ScalarFormatter
+
+from flexrel_sim.plots.style import COLOURS, MARKERS, new_figure
+from flexrel_sim.simulation import Summary, Unstable
+from flexrel_sim.study.result import PointResult, StudyResult
+
+__all__ = ["accuracy_against_ratio", "latency_against_bandwidth"]
+
+
+def accuracy_against_ratio(result: StudyResult) -> Figure | None:
+    """Draw test accuracy against the pruning ratio, a curve per criterion, δ and granularity.
+
+    Parameters
+    ----------
+    result
+        A study.
+
+    Returns
+    -------
+    matplotlib.figure.Figure or None
+        None if no criterion has two ratios.
+    """
+    place = _fullest_place(result.points)
+    points = {point.profile.key: point for point in result.points if _cut_and_codec(point) == place}
+    dense = [point for point in points.values() if _pruning(point)["ratio"] == 0]
+    series: dict[str, list[PointResult]] = {}
+    for point in points.values():
+        if _pruning(point)["ratio"] > 0:
+            series.setdefault(_criterion_label(_pruning(point)), []).append(point)
+    series = {name: [*dense, *found] for name, found in series.items()}
+    if not any(len(found) > 1 for found in series.values()):
+        return None
+    figure, (axes,) = new_figure(width_in=7.2)
+    for index, (name, found) in enumerate(series.items()):
+        found.sort(key=lambda point: _pruning(point)["ratio"])
+        ratios = [_pruning(point)["ratio"] for point in found]
+        accuracies = [point.profile.accuracy for point in found]
+        colour = COLOURS[index % len(COLOURS)]
+        axes.plot(
+            ratios,
+            [accuracy.value for accuracy in accuracies],
+            color=colour,
+            marker=MARKERS[index % len(MARKERS)],
+            linestyle="-" if "filters" not in name else "--",
+            label=name,
+        )
+        axes.fill_between(
+            ratios,
+            [accuracy.low for accuracy in accuracies],
+            [accuracy.high for accuracy in accuracies],
+            color=colour,
+            alpha=0.12,
+            linewidth=0,
+        )
+    axes.set_xlabel("pruning ratio (fraction of prunable weights or filters removed)")
+    axes.set_ylabel("test accuracy")
+    axes.set_title(f"What pruning costs ({_place_label(result.points, place)})")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="band: 95 % Wilson interval")
+    return figure
+
+
+def latency_against_bandwidth(result: StudyResult) -> Figure | None:
+    """Draw the 95th percentile of the sojourn time against the uplink rate, a curve per cut.
+
+    Parameters
+    ----------
+    result
+        A study; pruning and codec are those of the chosen point, or of the fullest grid.
+
+    Returns
+    -------
+    matplotlib.figure.Figure or None
+        None if no cut has two uplink rates.
+    """
+    points = [point for point in result.points if _others(point) == _fullest_others(result)]
+    cuts: dict[str, list[PointResult]] = {}
+    for point in points:
+        cuts.setdefault(_cut(point), []).append(point)
+    if not any(len({_uplink_mbit(p) for p in found}) > 1 for found in cuts.values()):
+        return None
+    figure, (axes,) = new_figure(width_in=7.2)
+    for index, (cut, found) in enumerate(cuts.items()):
+        found.sort(key=_uplink_mbit)
+        style = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
+        _latency_curve(axes, found, cut, style)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    rates = sorted({_uplink_mbit(point) for point in points})
+    axes.set_xticks(rates, [f"{rate:.3g}" for rate in rates])
+    axes.minorticks_off()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.set_xlabel("uplink rate / (Mbit/s)")
+    axes.set_ylabel("95th percentile of sojourn time / ms")
+    axes.set_title(f"Where to cut ({_pruning_label(_pruning(points[0]))})")
+    axes.legend(
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+        title="cut after\n(× at the top: overloaded;\nbars: 95 % t-interval)",
+    )
+    return figure
+
+
+def _latency_curve(axes: Axes, found: list[PointResult], cut: str, style: dict[str, Any]) -> None:
+    rates, values_ms, below_ms, above_ms = [], [], [], []
+    for point in found:
+        if isinstance(point.outcome, Summary):
+            latency = point.outcome.metrics["latency_p95_s"]
+            rates.append(_uplink_mbit(point))
+            values_ms.append(1e3 * latency.value)
+            below_ms.append(1e3 * (latency.value - latency.low))
+            above_ms.append(1e3 * (latency.high - latency.value))
+    axes.errorbar(rates, values_ms, yerr=[below_ms, above_ms], capsize=2, label=cut, **style)
+    overloaded = [_uplink_mbit(p) for p in found if isinstance(p.outcome, Unstable)]
+    axes.plot(
+        overloaded,
+        [0.98] * len(overloaded),
+        linestyle="none",
+        marker="x",
+        color=style["color"],
+        transform=axes.get_xaxis_transform(),
+        clip_on=False,
+    )
+
+
+def _pruning(point: PointResult) -> dict[str, Any]:
+    pruning: dict[str, Any] = point.profile.operating_point["pruning"]
+    return pruning
+
+
+def _cut(point: PointResult) -> str:
+    return str(point.profile.operating_point["split"]["cut"])
+
+
+def _uplink_mbit(point: PointResult) -> float:
+    return point.scenario.link.uplink / 1e6
+
+
+def _criterion_label(pruning: dict[str, Any]) -> str:
+    label = str(pruning["criterion"])
+    if "delta" in pruning:
+        label += f", δ = {pruning['delta']:g}"
+    if pruning["normalise"] == "none":
+        label += ", raw"
+    return label if pruning["granularity"] == "weights" else f"{label}, filters"
+
+
+def _pruning_label(pruning: dict[str, Any]) -> str:
+    if pruning["ratio"] == 0:
+        return "dense network"
+    return f"{_criterion_label(pruning)}, ratio {pruning['ratio']:g}"
+
+
+def _cut_and_codec(point: PointResult) -> str:
+    sections = point.profile.operating_point
+    return str((sections["split"], sections["codec"]))
+
+
+def _fullest_place(points: Iterable[PointResult]) -> str:
+    profiles = {point.profile.key: _cut_and_codec(point) for point in points}
+    return Counter(profiles.values()).most_common(1)[0][0]
+
+
+def _place_label(points: Iterable[PointResult], place: str) -> str:
+    sections = next(p for p in points if _cut_and_codec(p) == place).profile.operating_point
+    codec = " + ".join(
+        str(sections["codec"][key])
+        for key in ("dtype", "compress")
+        if sections["codec"].get(key, "none") != "none"
+    )
+    return f"cut {sections['split']['cut']}{f', {codec}' if codec else ''}"
+
+
+def _others(point: PointResult) -> str:
+    """Name all that is not the cut or the uplink rate."""
+    link = point.scenario.link.model_dump(exclude={"uplink"})
+    rest = point.scenario.model_dump(exclude={"link", "split", "pruning", "codec", "name"})
+    return str((_pruning(point), point.profile.operating_point["data"], _codec(point), link, rest))
+
+
+def _codec(point: PointResult) -> object:
+    # A network that stays on the edge has no codec: it goes with any.
+    return getattr(getattr(point.scenario, "codec", None), "model_dump", dict)()
+
+
+def _fullest_others(result: StudyResult) -> str:
+    rates: dict[str, set[tuple[str, float]]] = {}
+    for point in result.points:
+        rates.setdefault(_others(point), set()).add((_cut(point), _uplink_mbit(point)))
+    fullest = max(len(found) for found in rates.values())
+    chosen = result.chosen
+    if chosen is not None and len(rates[_others(chosen)]) == fullest:
+        return _others(chosen)
+    return next(name for name, found in rates.items() if len(found) == fullest)

@@ -1,0 +1,145 @@
+"""The Pareto front, and where the chosen point's time goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+from flexrel_sim.metrics import METRICS
+from flexrel_sim.plots.style import COLOURS, GREY, new_figure
+from flexrel_sim.simulation import Summary
+from flexrel_sim.study.result import PointResult, StudyResult
+
+__all__ = ["pareto_front", "time_shares"]
+
+_PANELS = (
+    ("uplink_bytes", "payload per request / B", 1.0),
+    ("latency_p95_s", "95th percentile of sojourn time / ms", 1e3),
+)
+
+
+def pareto_front(result: StudyResult) -> Figure | None:
+    """Draw bytes and latency against accuracy, in the base environment.
+
+    The axis shows the accuracy that chose: that of the validation samples. The chosen point is
+    labelled with its accuracy on the test samples, which chose nothing.
+
+    Parameters
+    ----------
+    result
+        A study.
+
+    Returns
+    -------
+    matplotlib.figure.Figure or None
+        None if fewer than two operating points have figures.
+    """
+    points = [p for p in result.base_environment if isinstance(p.outcome, Summary)]
+    if len({point.profile.key for point in points}) < 2:
+        return None
+    figure, panels = new_figure(panels=2, width_in=8.6)
+    for axes, (name, label, scale) in zip(panels, _PANELS, strict=True):
+        _scatter(axes, [p for p in points if not p.on_front], name, scale, GREY, "dominated")
+        _scatter(axes, [p for p in points if p.on_front], name, scale, COLOURS[0], "Pareto front")
+        if result.chosen is not None:
+            _ring(axes, result.chosen, name, scale)
+        axes.set_xlabel(label)
+    panels[1].set_xscale("log")
+    panels[1].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panels[1].xaxis.set_major_formatter(ScalarFormatter())
+    panels[1].xaxis.set_minor_formatter(NullFormatter())
+    panels[0].set_ylabel("validation accuracy (95 % Wilson)")
+    objectives = ", ".join(
+        f"{METRICS[name].label} ({better})"
+        for name, better in result.scenario_file.scenario.objectives.items()
+    )
+    figure.suptitle(f"Front over: {objectives}", x=0.01, ha="left", fontsize=9)
+    handles, labels = panels[1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    return figure
+
+
+def time_shares(result: StudyResult) -> Figure | None:
+    """Draw what the mean sojourn time of the chosen (or only) point is made of.
+
+    Parameters
+    ----------
+    result
+        A study.
+
+    Returns
+    -------
+    matplotlib.figure.Figure or None
+        None if nothing was chosen.
+    """
+    point = result.chosen
+    if point is None or not isinstance(point.outcome, Summary):
+        return None
+    shares = {name: share for name, share in point.outcome.shares.items() if share.mean_s > 0}
+    figure, (axes,) = new_figure(width_in=7.2, height_in=0.34 * len(shares) + 1.2)
+    bars = axes.barh(
+        list(shares),
+        [1e3 * share.mean_s for share in shares.values()],
+        color=[COLOURS[1] if name.endswith("wait") else COLOURS[0] for name in shares],
+    )
+    axes.bar_label(bars, [f" {share.share:.1%}" for share in shares.values()], fontsize=8)
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set_xlabel("mean time per request / ms (orange: waiting)")
+    mean_ms = 1e3 * point.outcome.metrics["latency_mean_s"].value
+    cut = point.profile.operating_point["split"]["cut"]
+    axes.set_title(f"Where {mean_ms:.1f} ms go (chosen point, cut {cut})")
+    return figure
+
+
+def _scatter(
+    axes: Axes, points: Sequence[PointResult], name: str, scale: float, colour: str, label: str
+) -> None:
+    if not points:
+        return
+    spans = [
+        (p.outcome.metrics[name], p.profile.validation_accuracy)
+        for p in points
+        if isinstance(p.outcome, Summary)
+    ]
+    axes.errorbar(
+        [scale * cost.value for cost, _ in spans],
+        [accuracy.value for _, accuracy in spans],
+        xerr=[
+            [scale * (cost.value - cost.low) for cost, _ in spans],
+            [scale * (cost.high - cost.value) for cost, _ in spans],
+        ],
+        yerr=[
+            [accuracy.value - accuracy.low for _, accuracy in spans],
+            [accuracy.high - accuracy.value for _, accuracy in spans],
+        ],
+        fmt="o",
+        color=colour,
+        elinewidth=0.7,
+        alpha=0.9,
+        label=label,
+        zorder=2 if colour == GREY else 3,
+    )
+
+
+def _ring(axes: Axes, point: PointResult, name: str, scale: float) -> None:
+    outcome = point.outcome
+    if not isinstance(outcome, Summary):
+        return
+    x = scale * outcome.metrics[name].value
+    test = point.profile.accuracy
+    axes.plot(
+        [x],
+        [point.profile.validation_accuracy.value],
+        marker="o",
+        markersize=12,
+        markerfacecolor="none",
+        markeredgecolor=COLOURS[1],
+        markeredgewidth=1.8,
+        linestyle="none",
+        zorder=4,
+        label=f"chosen: test accuracy {test.value:.3f} [{test.low:.3f}, {test.high:.3f}]",
+    )

@@ -1,0 +1,166 @@
+"""Mistakes that simulators of split computing have made, each as a claim that this one does not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flexrel_sim.hardware import list_devices
+from flexrel_sim.scenario.schema import WorkloadSection
+from flexrel_sim.simulation import Unstable, build_system, draw, simulate_point
+from flexrel_sim.theory import md1_mean_wait_s
+from tests.builders import (
+    interval,
+    make_draws,
+    make_layer,
+    make_profile,
+    make_scenario,
+    make_system,
+    make_trace,
+    replicate,
+    stage_spans_s,
+    wait_s,
+)
+
+HERE = Path()
+
+
+def test_a_propagation_dominated_link_does_not_queue() -> None:
+    # 100 bytes at 8 kbit/s are 0.1 s; a link held during propagation would be 0.6 s busy per
+    # request and give 1.954 s.
+    system = make_system(edge_s=0.5, server_s=0.4, uplink_bit_per_s=8000.0, delay_s=0.5)
+    traces = replicate(
+        system, 1.0, 8000, services=("deterministic", "deterministic"), payload_bytes=[100]
+    )
+    estimate = interval(traces, lambda trace: trace.server_end_s - trace.created_s)
+    assert md1_mean_wait_s(1.0, 0.5) == 0.25
+    assert estimate.low <= 0.25 + 0.5 + 0.1 + 0.5 + 0.4 <= estimate.high
+    assert not estimate.low <= 1.954 <= estimate.high
+    # Behind a deterministic edge that is slower, the link and the server never have a queue.
+    assert all(wait_s(trace, "uplink").max() < 1e-9 for trace in traces)
+    assert all(wait_s(trace, "server").max() < 1e-9 for trace in traces)
+
+
+def test_a_longer_propagation_delays_every_answer_by_twice_itself_and_changes_no_queue() -> None:
+    draws = make_draws(np.arange(40) / 4)
+    near = make_trace(make_system(delay_s=0.0), draws)
+    far = make_trace(make_system(delay_s=8.0), draws)
+    assert np.array_equal(far.answered_s - near.answered_s, np.full(40, 16.0))
+
+
+def test_many_requests_propagate_at_once() -> None:
+    trace = make_trace(make_system(delay_s=100.0), make_draws(np.arange(10) * 2.0))
+    flying = (trace.uplink_end_s <= trace.uplink_end_s[-1]) & (
+        trace.delivered_s > trace.uplink_end_s[-1]
+    )
+    assert flying.sum() == 10
+
+
+def test_bytes_become_bits_once() -> None:
+    # 1 MB at 8 Mbit/s is one second, not an eighth, and not eight.
+    profile = make_profile(payload_bytes=np.full(4, 10**6), answer_bytes=500_000)
+    link = {"uplink": "8 Mbit/s", "downlink": "8 Mbit/s"}
+    scenario = make_scenario(link=link, workload={"rate": "0.5 /s", "duration": "60 s"})
+    _, traces = simulate_point(scenario, profile, HERE)
+    for stage, seconds in (("uplink", 1.0), ("downlink", 0.5)):
+        start_s, end_s = stage_spans_s(traces[0], stage)
+        assert end_s - start_s == pytest.approx(seconds, rel=1e-9)
+
+
+def test_a_rate_in_bytes_is_eight_times_the_rate_in_bits() -> None:
+    system_of = lambda uplink: build_system(  # noqa: E731 - one line says it
+        make_scenario(link={"uplink": uplink}), make_profile(), HERE
+    )
+    assert system_of("1 MB/s").uplink_bit_per_s == 8 * system_of("1 Mbit/s").uplink_bit_per_s
+
+
+@pytest.mark.parametrize("stage", ["uplink", "downlink"])
+def test_half_the_bandwidth_doubles_that_directions_serialisation_and_no_other(stage: str) -> None:
+    other = {"uplink": "downlink", "downlink": "uplink"}[stage]
+    profile = make_profile(answer_bytes=100)
+    workload = {"rate": "0.5 /s", "duration": "60 s"}
+    takes_s = {}
+    for rate in ("8 kbit/s", "4 kbit/s"):
+        link = {"uplink": "8 kbit/s", "downlink": "8 kbit/s", stage: rate}
+        _, traces = simulate_point(make_scenario(link=link, workload=workload), profile, HERE)
+        for name in (stage, other):
+            start_s, end_s = stage_spans_s(traces[0], name)
+            takes_s[rate, name] = (end_s - start_s).mean()
+    assert takes_s["4 kbit/s", stage] == pytest.approx(2 * takes_s["8 kbit/s", stage], rel=1e-9)
+    assert takes_s["4 kbit/s", other] == pytest.approx(takes_s["8 kbit/s", other], rel=1e-9)
+
+
+def test_every_sample_pays_for_its_own_payload_not_for_the_mean() -> None:
+    profile = make_profile(payload_bytes=np.array([100, 200, 300, 400]))
+    _, traces = simulate_point(make_scenario(), profile, HERE)
+    start_s, end_s = stage_spans_s(traces[0], "uplink")
+    assert end_s - start_s == pytest.approx(8 * traces[0].payload_bytes / 10e3, rel=1e-9)
+    assert np.unique(traces[0].payload_bytes).size == 4
+
+
+def test_exponential_times_are_never_truncated_to_integers() -> None:
+    workload = WorkloadSection(rate="100 /s", duration="100 s")
+    draws = draw(workload, 10, ("exponential", "exponential"), 0, 0)
+    for times in (np.diff(draws.created_s), draws.edge_factor, draws.server_factor):
+        assert np.all(times > 0)
+        assert not np.any(times == np.round(times))
+
+
+def test_gaps_shorter_than_a_second_do_not_collapse_to_bursts() -> None:
+    workload = WorkloadSection(rate="1000 /s", duration="10 s")
+    created_s = draw(workload, 10, ("exponential", "exponential"), 0, 0).created_s
+    assert np.unique(created_s).size == created_s.size
+
+
+def test_energy_is_never_silently_zero_where_the_edge_computes() -> None:
+    for name, device in list_devices().items():
+        scenario = make_scenario(edge={"device": name, "service_time": None})
+        profile = make_profile()
+        summary, _ = simulate_point(scenario, profile, HERE)
+        energy_j = summary.metrics["edge_compute_energy_j"]
+        system = build_system(scenario, profile, HERE)
+        assert energy_j.low > 0, name
+        assert energy_j.value == pytest.approx(device.active_power_w * system.edge_s, rel=1e-6)
+
+
+def test_energy_of_an_edge_that_computes_nothing_is_zero() -> None:
+    profile = make_profile(layers=(make_layer(side="tail"),))
+    summary, _ = simulate_point(make_scenario(), profile, HERE)
+    assert summary.metrics["edge_compute_energy_j"].value == 0
+
+
+@pytest.mark.parametrize("name", list_devices())
+def test_every_preset_says_who_states_its_figures_and_what_is_assumed(name: str) -> None:
+    device = list_devices()[name]
+    assert device.source.strip()
+    assert device.assumptions.strip()
+    assert device.description.strip()
+
+
+def test_no_preset_counts_a_sparse_peak_as_dense() -> None:
+    # Data sheets print "with sparsity" figures at twice the dense rate; no preset has kernels
+    # that would earn them.
+    assert all(device.sparse_kernels is None for device in list_devices().values())
+
+
+def test_pruned_weights_that_stay_in_dense_tensors_are_not_free_speed() -> None:
+    dense, pruned = (
+        make_profile(layers=(make_layer(nonzero_weights=kept), make_layer(side="tail")))
+        for kept in (1000, 10)
+    )
+    scenario = make_scenario(edge={"service_time": None})
+    assert build_system(scenario, dense, HERE).edge_s == build_system(scenario, pruned, HERE).edge_s
+
+
+def test_an_unstable_system_reports_no_latency() -> None:
+    scenario = make_scenario(edge={"service_time": "1 s"})
+    outcome = simulate_point(scenario, make_profile(), HERE)
+    assert isinstance(outcome, Unstable)
+    assert not hasattr(outcome, "metrics")
+
+
+def test_requests_in_flight_when_arrivals_end_are_answered_not_dropped() -> None:
+    scenario = make_scenario(link={"delay": "1 h"})
+    summary, traces = simulate_point(scenario, make_profile(), HERE)
+    assert all(not np.isnan(trace.answered_s).any() for trace in traces)
+    assert summary.metrics["latency_mean_s"].value > 7200

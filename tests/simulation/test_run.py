@@ -1,0 +1,183 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from flexrel_sim.errors import ScenarioError
+from flexrel_sim.hardware import list_devices, service_time_s
+from flexrel_sim.profile import Profile
+from flexrel_sim.scenario import SystemScenario
+from flexrel_sim.simulation import Summary, Trace, Unstable, build_system, simulate_point
+from tests.builders import make_layer, make_profile, make_scenario, write_yaml
+
+HERE = Path()
+
+
+def simulated(scenario: SystemScenario, profile: Profile) -> tuple[Summary, list[Trace]]:
+    outcome = simulate_point(scenario, profile, HERE)
+    assert not isinstance(outcome, Unstable)
+    return outcome
+
+
+def same(first: list[Trace], second: list[Trace]) -> bool:
+    return all(
+        np.array_equal(value, other.columns()[name], equal_nan=value.dtype.kind == "f")
+        for trace, other in zip(first, second, strict=True)
+        for name, value in trace.columns().items()
+    )
+
+
+RANDOM: dict[str, Any] = {
+    "edge": {"service": "exponential"},
+    "server": {"service": "exponential"},
+}
+
+
+def test_there_is_one_trace_per_replication_and_the_summary_is_of_them() -> None:
+    summary, traces = simulated(make_scenario(simulation={"replications": 7}), make_profile())
+    assert len(traces) == 7
+    assert summary.counted_requests == sum(trace.created_s.size for trace in traces)
+    assert summary.metrics["latency_mean_s"].value == pytest.approx(
+        np.mean([trace.sojourn_time_s.mean() for trace in traces])
+    )
+
+
+def test_replications_differ_from_each_other() -> None:
+    first, second = simulated(make_scenario(**RANDOM), make_profile())[1]
+    assert first.created_s[0] != second.created_s[0]
+
+
+def test_the_same_seed_gives_the_identical_traces_and_summary() -> None:
+    first, second = (simulated(make_scenario(**RANDOM), make_profile()) for _ in range(2))
+    assert same(first[1], second[1])
+    assert first[0] == second[0]
+
+
+def test_another_seed_gives_other_traces() -> None:
+    _, first = simulated(make_scenario(**RANDOM), make_profile())
+    _, second = simulated(make_scenario(**RANDOM, simulation={"seed": 1}), make_profile())
+    assert first[0].created_s[0] != second[0].created_s[0]
+
+
+def test_two_designs_with_the_same_seed_meet_the_same_arrivals_and_samples() -> None:
+    _, first = simulated(make_scenario(), make_profile())
+    _, second = simulated(make_scenario(link={"delay": "1 s"}), make_profile())
+    for trace, other in zip(first, second, strict=True):
+        assert np.array_equal(trace.created_s, other.created_s)
+        assert np.array_equal(trace.sample, other.sample)
+
+
+def test_the_warmup_of_the_scenario_is_cut() -> None:
+    scenario = make_scenario(simulation={"warmup": "30 s"})
+    summary, traces = simulated(scenario, make_profile())
+    assert summary.counted_requests == sum((t.created_s >= 30).sum() for t in traces)
+    assert any((t.created_s < 30).any() for t in traces)
+
+
+@pytest.mark.parametrize(
+    ("sections", "profile", "stage", "setting"),
+    [
+        ({"edge": {"service_time": "1 s"}}, {}, "edge", "edge.device"),
+        ({"link": {"uplink": "1 kbit/s"}}, {}, "uplink", "link.uplink"),
+        ({"server": {"service_time": "2 s", "workers": 2}}, {}, "server", "server.workers"),
+        ({"link": {"downlink": "1 kbit/s"}}, {"answer_bytes": 125}, "downlink", "link.downlink"),
+    ],
+)
+@pytest.mark.parametrize("rate", [1.0, 4.0])
+def test_a_stage_asked_for_its_capacity_or_more_is_unstable(
+    sections: dict[str, Any], profile: dict[str, Any], stage: str, setting: str, rate: float
+) -> None:
+    scenario = make_scenario(**sections, workload={"rate": f"{rate} /s"})
+    outcome = simulate_point(scenario, make_profile(**profile), HERE)
+    assert isinstance(outcome, Unstable)
+    assert (outcome.stage.name, outcome.stage.setting) == (stage, setting)
+    assert outcome.load == outcome.loads[stage] == pytest.approx(rate, rel=1e-15)
+    assert outcome.load == max(outcome.loads.values())
+    assert outcome.stable_below_per_s == pytest.approx(1.0, rel=1e-15)
+
+
+def test_an_unstable_point_is_stable_just_below_its_stable_rate_and_simulated() -> None:
+    slow = {"edge": {"service_time": "1 s"}, "server": {"service_time": "1.9 s", "workers": 2}}
+    unstable = simulate_point(make_scenario(**slow), make_profile(), HERE)
+    assert isinstance(unstable, Unstable)
+    rate = 0.999 * unstable.stable_below_per_s
+    workload = {"rate": f"{rate!r} /s", "duration": "60 s"}
+    summary, traces = simulated(make_scenario(**slow, workload=workload), make_profile())
+    assert summary.loads["edge"] == pytest.approx(0.999)
+    assert summary.busiest == "edge"
+    assert all(not np.isnan(trace.answered_s).any() for trace in traces)
+
+
+def test_the_uplink_is_judged_by_its_mean_payload() -> None:
+    link = {"uplink": "1 kbit/s"}
+    heavy = make_profile(payload_bytes=np.array([1, 1, 1, 497]))
+    scenario = make_scenario(link=link, workload={"rate": "0.99 /s"})
+    assert simulated(scenario, heavy)[0].loads["uplink"] == pytest.approx(0.99)
+    scenario = make_scenario(link=link, workload={"rate": "1.01 /s"})
+    assert isinstance(simulate_point(scenario, heavy, HERE), Unstable)
+
+
+def test_a_slow_link_does_not_matter_to_a_network_that_stays_on_the_edge() -> None:
+    scenario = make_scenario(
+        link={"uplink": "1 bit/s", "downlink": "1 bit/s"}, server={"service_time": "1 h"}
+    )
+    profile = make_profile(
+        crosses_link=False,
+        layers=(make_layer(),),
+        payload_bytes=np.zeros(4, dtype=np.int64),
+        tail_weight_bytes=0,
+    )
+    summary, traces = simulated(scenario, profile)
+    assert list(summary.loads) == ["edge"]
+    assert all(np.array_equal(t.answered_s, t.edge_end_s) for t in traces)
+    assert summary.metrics["uplink_bytes"].value == 0
+
+
+def test_a_measured_service_time_stands_and_an_absent_one_is_the_roofline() -> None:
+    profile = make_profile()
+    scenario = make_scenario(edge={"service_time": "3 ms"}, server={"service_time": None})
+    system = build_system(scenario, profile, HERE)
+    assert system.edge_s == 0.003
+    assert system.server_s == service_time_s(list_devices()["t4"], profile.tail)
+    assert system.server_s > 0
+    assert system.estimated == ("server",)
+
+
+def test_a_half_without_layers_takes_no_time_and_is_no_estimate() -> None:
+    profile = make_profile(layers=(make_layer(side="tail"),))
+    scenario = make_scenario(edge={"service_time": "3 ms"}, server={"service_time": None})
+    system = build_system(scenario, profile, HERE)
+    assert system.edge_s == 0
+    assert system.estimated == ("server",)
+    both = make_scenario(edge={"service_time": None}, server={"service_time": None})
+    assert build_system(both, profile, HERE).estimated == ("server",)
+
+
+def test_the_system_takes_link_and_power_from_scenario_profile_and_device() -> None:
+    scenario = make_scenario(link={"uplink": "2 MB/s", "downlink": "1 kbit/s", "delay": "7 ms"})
+    system = build_system(scenario, make_profile(answer_bytes=11), HERE)
+    assert (system.uplink_bit_per_s, system.downlink_bit_per_s) == (16e6, 1000)
+    assert (system.delay_s, system.answer_bytes, system.workers) == (0.007, 11, 1)
+    assert system.edge_power_w == list_devices()["raspberry-pi-4"].active_power_w
+
+
+def test_an_unknown_device_is_refused_with_the_nearest() -> None:
+    with pytest.raises(LookupError, match=r"did you mean 't4'\?"):
+        simulate_point(make_scenario(server={"device": "t44"}), make_profile(), HERE)
+
+
+def test_a_device_file_is_looked_for_beside_the_scenario(tmp_path: Path) -> None:
+    data = list_devices()["t4"].model_dump() | {"active_power_w": 3.25}
+    write_yaml(tmp_path, yaml.safe_dump(data), "own.yaml")
+    scenario = make_scenario(edge={"device": "own.yaml"})
+    assert build_system(scenario, make_profile(), tmp_path).edge_power_w == 3.25
+    with pytest.raises(LookupError, match="or the path of a device's"):
+        build_system(scenario, make_profile(), tmp_path / "elsewhere")
+
+
+def test_a_faulty_device_file_is_refused_with_its_lines(tmp_path: Path) -> None:
+    write_yaml(tmp_path, "description: 3\n", "own.yaml")
+    with pytest.raises(ScenarioError, match=r"own\.yaml:1: description: must be a valid string"):
+        build_system(make_scenario(edge={"device": "own.yaml"}), make_profile(), tmp_path)
