@@ -24,7 +24,7 @@ __all__ = ["progress", "show_run"]
 _ROWS_MAX = 20
 
 # Pipes and logs have no width of their own; this one holds every column.
-_WIDTH_OFF_TERMINAL = 130
+_WIDTH_OFF_TERMINAL = 140
 
 
 def progress(label: str, items: Iterable[Any], total: int) -> Iterable[Any]:
@@ -56,7 +56,8 @@ def show_run(finished: Run) -> None:
     shown = list(front.values())
     shown.sort(key=lambda point: (not point.chosen, point.index))
     unstable = sum(not isinstance(point.outcome, Summary) for point in result.points)
-    console.print(_table(finished, shown[:_ROWS_MAX]))
+    if shown:
+        console.print(_table(finished, shown[:_ROWS_MAX]))
     count = len(result.points)
     overloaded = f", {unstable} of them overloaded" if unstable else ""
     more = f" (the first {_ROWS_MAX} shown)" if len(shown) > _ROWS_MAX else ""
@@ -113,7 +114,7 @@ def _pruning_cell(columns: dict[str, Any]) -> str:
     if columns["ratio"] == 0:
         return "none"
     delta = "" if columns["delta"] is None else f" δ={columns['delta']:g}"
-    return f"{columns['ratio']:.0%} of {columns['granularity']}, {columns['criterion']}{delta}"
+    return f"{columns['ratio']:.0%} {columns['granularity']}, {columns['criterion']}{delta}"
 
 
 def _print_choice(console: Console, chosen: PointResult | None) -> None:

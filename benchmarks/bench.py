@@ -1,0 +1,91 @@
+"""Speed as ratios against a peer in the same run: absolute times would only tell the machine."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+from flexrel_sim.codec import Codec
+from flexrel_sim.networks.build import build_network
+from flexrel_sim.networks.card import Architecture
+from flexrel_sim.pruning.relevance import weight_relevance
+from flexrel_sim.simulation import System, simulate
+from flexrel_sim.simulation.draws import Draws
+
+_REPEATS = 5
+
+
+def best_s(function: Callable[[], object]) -> float:
+    """Give the best time of a few runs: the least disturbed one."""
+    times = []
+    for _ in range(_REPEATS):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def engine_against_bare_events() -> float:
+    """Compare the engine with the least event loop that could do its work: four heap events."""
+    count = 5000
+    rng = np.random.default_rng(0)
+    ones = np.ones(count)
+    created_s = np.cumsum(rng.exponential(size=count))
+    draws = Draws(created_s, np.zeros(count, np.int64), ones, ones)
+    system = System(0.5, 0.4, 1, 8000.0, 8000.0, 0.01, 1, True, 1.0)
+    payload_bytes, correct = np.full(1, 100), np.ones(1, np.bool_)
+
+    def peer() -> None:
+        events = [(created, index) for index, created in enumerate(created_s.tolist())]
+        heapq.heapify(events)
+        for _ in range(4 * count):
+            now, index = heapq.heappop(events)
+            heapq.heappush(events, (now + 1e5, index))
+
+    engine = best_s(lambda: simulate(system, draws, payload_bytes, correct))
+    return engine / best_s(peer)
+
+
+def relevance_against_training_step() -> float:
+    """Compare the relevance pass with one forward and backward of the same batch."""
+    architecture = Architecture(
+        family="vgg", input_shape=[1, 28, 28], blocks=[[16, 16], [32, 32]], classifier=[128], classes=10
+    )
+    network = build_network(architecture).eval()
+    images, labels = torch.rand(100, 1, 28, 28), torch.arange(100) % 10
+
+    def peer() -> None:
+        network.zero_grad()
+        nn.functional.cross_entropy(network(images), labels).backward()
+
+    return best_s(lambda: weight_relevance(network, images, labels)) / best_s(peer)
+
+
+def codec_against_copy() -> float:
+    """Compare uint8 encoding with the copies that any quantisation makes."""
+    tensor = np.random.default_rng(0).random((64, 112, 112), dtype=np.float32)
+    codec = Codec("uint8")
+    return best_s(lambda: codec.encode(tensor)) / best_s(
+        lambda: (tensor * np.float32(255)).astype(np.uint8).tobytes()
+    )
+
+
+def main() -> None:
+    """Print the ratios."""
+    torch.set_num_threads(1)
+    for compare in (
+        engine_against_bare_events,
+        relevance_against_training_step,
+        codec_against_copy,
+    ):
+        summary = (compare.__doc__ or "").splitlines()[0]
+        print(f"{compare():7.2f} x  {summary}")
+
+
+if __name__ == "__main__":
+    main()
