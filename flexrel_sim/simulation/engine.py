@@ -58,13 +58,11 @@ class _Life:
             name: [float("nan")] * count for name in (*_EDGE_STAMPS, *_LINK_STAMPS, "answered_s")
         }
 
-    def arrivals(self) -> Events:
-        for index, created_s in enumerate(self.created_s):
-            yield self.env.timeout(created_s - self.env.now)
-            self.env.process(self.request(index))
-
     def request(self, index: int) -> Events:
         stamps, env, delay_s = self.stamps, self.env, self.system.delay_s
+        # From time zero, and not from the arrival before: a difference added back may round, and
+        # a request must not be served before it was created.
+        yield env.timeout(self.created_s[index])
         yield from self.stage("edge", self.edge, index, self.edge_s[index])
         if self.system.crosses_link:
             yield from self.stage("uplink", self.uplink, index, self.uplink_s[index])
@@ -110,9 +108,9 @@ def simulate(
     request_bytes = payload_bytes[draws.sample]
     env = simpy.Environment()
     life = _Life(env, system, draws, request_bytes)
-    env.process(life.arrivals())
+    for index in range(draws.created_s.size):
+        env.process(life.request(index))
     env.run()
-    # env.timeout adds a difference to the clock; what was drawn is what the trace shows.
     return Trace(
         created_s=draws.created_s,
         payload_bytes=request_bytes,

@@ -1,0 +1,117 @@
+import csv
+import hashlib
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+import flexrel_sim
+from flexrel_sim.metrics import METRICS
+from flexrel_sim.profile import load_profile
+from flexrel_sim.scenario import load_scenario
+
+
+@pytest.fixture
+def finished(workspace):
+    return flexrel_sim.run("study.yaml", "out", workers=1)
+
+
+def test_the_folder_holds_all_that_came_of_the_run(finished):
+    names = {path.name for path in finished.folder.iterdir()}
+    assert {
+        "scenario.yaml",
+        "summary.json",
+        "table.csv",
+        "trace.parquet",
+        "provenance.json",
+        "profiles",
+        "accuracy_against_ratio.png",
+        "latency_against_bandwidth.svg",
+        "pareto_front.png",
+        "time_shares.svg",
+    } <= names
+
+
+def test_the_resolved_scenario_runs_from_its_new_folder_to_the_same_summary(finished):
+    again = flexrel_sim.run(finished.folder / "scenario.yaml", "again", workers=1)
+    one, two = (run.folder / "summary.json" for run in (finished, again))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_device_file_still_resolves_from_the_new_folder(workspace):
+    text = yaml.safe_dump(
+        {
+            "description": "mine",
+            "compute_flop_per_s": 1e9,
+            "compute_kind": "measured",
+            "precision": "float32",
+            "efficiency": 1.0,
+            "memory_bandwidth_byte_per_s": 1e9,
+            "active_power_w": 1.0,
+            "source": "me",
+        }
+    )
+    (workspace / "board.yaml").write_text(text)
+    finished = flexrel_sim.run("small.yaml", "out", {"edge.device": "board.yaml"}, workers=1)
+    resolved = load_scenario(finished.folder / "scenario.yaml").scenario
+    assert resolved.edge.device == str((workspace / "board.yaml").resolve())
+
+
+def test_every_row_of_the_table_says_its_operating_point_and_its_metrics(finished):
+    with (finished.folder / "table.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == len(finished.result.points)
+    for row, point in zip(rows, finished.result.points, strict=True):
+        assert row["cut"] == point.profile.operating_point["split"]["cut"]
+        assert float(row["ratio"]) == point.profile.operating_point["pruning"]["ratio"]
+        for name in METRICS:
+            assert (row[name] != "") == (row["stable"] == "True")
+    stable = next(row for row in rows if row["stable"] == "True")
+    assert (
+        float(stable["accuracy_low"]) <= float(stable["accuracy"]) <= float(stable["accuracy_high"])
+    )
+
+
+def test_the_summary_labels_roofline_times_as_estimated_and_given_ones_as_given(workspace):
+    run = flexrel_sim.run("small.yaml", "out", {"edge.service_time": "5 ms"}, workers=1)
+    data = json.loads((run.folder / "summary.json").read_text())
+    assert data["points"][0]["service_times"] == {"edge": "given", "server": "estimated"}
+
+
+def test_the_trace_has_one_row_per_request_and_agrees_with_the_summary(workspace):
+    run = flexrel_sim.run("small.yaml", "out", workers=1)
+    table = pq.read_table(run.folder / "trace.parquet").to_pydict()
+    created, answered = np.array(table["created_s"]), np.array(table["answered_s"])
+    counted = created >= 0.5
+    per_replication = [
+        (answered - created)[counted & (np.array(table["replication"]) == index)].mean()
+        for index in range(3)
+    ]
+    latency = run.result.points[0].outcome.metrics["latency_mean_s"]
+    assert np.mean(per_replication) == pytest.approx(latency.value, rel=1e-12)
+    assert set(table["point"]) == {0}
+
+
+def test_provenance_names_versions_hashes_and_seed(finished, workspace):
+    data = json.loads((finished.folder / "provenance.json").read_text())
+    assert data["seed"] == 1
+    assert data["versions"]["flexrel_sim"] == flexrel_sim.__version__
+    assert data["versions"]["torch"]
+    scenario = (workspace / "study.yaml").read_bytes()
+    assert data["scenario_sha256"] == hashlib.sha256(scenario).hexdigest()
+    checkpoint = (workspace / "tiny.safetensors").read_bytes()
+    found = data["measured_from"]["checkpoint_sha256"]
+    assert found == hashlib.sha256(checkpoint).hexdigest()
+
+
+def test_every_profile_of_the_study_is_stored_and_readable(finished):
+    for point in finished.result.points:
+        profile = load_profile(finished.folder / "profiles" / point.profile.key)
+        assert profile.accuracy == point.profile.accuracy
+
+
+def test_the_summary_names_no_file_so_that_it_is_the_same_from_any_folder(finished, workspace):
+    assert str(workspace) not in (finished.folder / "summary.json").read_text()
+    assert "study.yaml" not in (finished.folder / "summary.json").read_text()

@@ -1,0 +1,90 @@
+"""What lies beside the package: scenarios, networks, the notebook, the documents."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+import flexrel_sim
+from flexrel_sim.cli import app
+from flexrel_sim.networks import load_card
+from flexrel_sim.scenario import load_scenario
+from flexrel_sim.study import check_all
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("quickstart")
+    return flexrel_sim.run(ROOT / "scenarios" / "quickstart.yaml", folder / "out", workers=2)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "scenarios").glob("*.yaml")), ids=lambda p: p.name)
+def test_every_shipped_scenario_is_right(file):
+    assert check_all(load_scenario(file)).specs
+
+
+def test_the_quickstart_trades_latency_accuracy_and_bytes_in_four_pictures(quickstart):
+    assert len(quickstart.pictures) == 8
+    chosen = quickstart.result.chosen
+    assert chosen is not None
+    assert chosen.profile.validation_accuracy.value >= 0.95
+
+
+def test_in_the_quickstart_the_best_cut_depends_on_the_bandwidth(quickstart):
+    chosen = {
+        point.scenario.link.uplink: point.profile.operating_point["split"]["cut"]
+        for point in quickstart.result.points
+        if point.chosen
+    }
+    assert chosen[min(chosen)] != chosen[max(chosen)]
+
+
+def test_every_shipped_network_has_a_card_that_names_how_to_reproduce_it():
+    for file in (ROOT / "models").glob("*.yaml"):
+        record = load_card(file).card.checkpoint
+        assert record is not None
+        assert record.reproduce == f"flexrel-sim train models/{file.name}"
+
+
+def test_the_shipped_networks_are_small():
+    assert sum(file.stat().st_size for file in (ROOT / "models").iterdir()) < 25e6
+
+
+def test_every_command_is_in_the_readme():
+    text = (ROOT / "README.md").read_text()
+    for name in app.commands:
+        assert re.search(rf"\b{name}\b", text), name
+
+
+def test_every_layer_is_in_the_architecture():
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    for path in (ROOT / "flexrel_sim").iterdir():
+        if path.suffix in ("", ".py") and not path.name.startswith("__"):
+            assert f"`{path.stem}`" in text, path.name
+
+
+def test_the_notebook_is_stored_without_outputs():
+    notebook = nbformat.read(ROOT / "notebooks" / "first_study.ipynb", as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert cell.outputs == []
+            assert cell.execution_count is None
+
+
+def test_the_notebook_runs_and_moves_the_cut_with_the_device(tmp_path, quickstart):
+    notebook = nbformat.read(ROOT / "notebooks" / "first_study.ipynb", as_version=4)
+    source = notebook.cells[1].source.replace("Path.cwd()", f"Path({str(ROOT)!r})")
+    notebook.cells[1].source = source
+    resources = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
+    chosen = quickstart.result.chosen
+    assert str(chosen.values) in notebook.cells[3].outputs[0].text
+    pictures = [o for o in notebook.cells[5].outputs if "image/png" in o.get("data", {})]
+    assert len(pictures) == 4
+    assert "'cut': 'edge'" in notebook.cells[7].outputs[0]["data"]["text/plain"]
