@@ -54,7 +54,11 @@ def engine_against_bare_events() -> float:
 def relevance_against_training_step() -> float:
     """Compare the relevance pass with one forward and backward of the same batch."""
     architecture = Architecture(
-        family="vgg", input_shape=[1, 28, 28], blocks=[[16, 16], [32, 32]], classifier=[128], classes=10
+        family="vgg",
+        input_shape=[1, 28, 28],
+        blocks=[[16, 16], [32, 32]],
+        classifier=[128],
+        classes=10,
     )
     network = build_network(architecture).eval()
     images, labels = torch.rand(100, 1, 28, 28), torch.arange(100) % 10

@@ -175,6 +175,7 @@ def save_profile(profile: Profile, folder: Path) -> None:
     }
     data["version"] = PROFILE_VERSION
     data["samples_sha256"] = hashlib.sha256(arrays).hexdigest()
+    data["content_sha256"] = _content_digest(data)
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name[:16]}-", dir=folder.parent))
     try:
@@ -219,6 +220,8 @@ def load_profile(folder: Path) -> Profile:
         raise ProfileError(
             f"{folder}: must be of version {PROFILE_VERSION}, got {version!r}; {remedy}"
         )
+    if _content_digest(data) != data.pop("content_sha256", None):
+        raise ProfileError(f"{folder / _JSON_NAME}: was changed after it was measured; {remedy}")
     if hashlib.sha256(arrays).hexdigest() != data.pop("samples_sha256", None):
         raise ProfileError(f"{folder / _ARRAYS_NAME}: is truncated or changed; {remedy}")
     del data["version"]
@@ -226,6 +229,11 @@ def load_profile(folder: Path) -> Profile:
         return _from_data(data, arrays)
     except (TypeError, KeyError, AttributeError, ValueError, zipfile.BadZipFile) as error:
         raise ProfileError(f"{folder}: holds no profile ({error}); {remedy}") from None
+
+
+def _content_digest(data: dict[str, Any]) -> str:
+    content = {key: value for key, value in data.items() if key != "content_sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _from_data(data: dict[str, Any], arrays: bytes) -> Profile:

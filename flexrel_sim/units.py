@@ -73,6 +73,8 @@ class QuantityKind:
     smallest
         Smallest value that makes sense, in ``si_unit``: one bit per second catches ``mbit``
         (millibit) where ``Mbit`` was meant.
+    largest
+        Largest value that makes sense; beyond it sums lose the small times.
     """
 
     what: str
@@ -80,6 +82,7 @@ class QuantityKind:
     examples: tuple[str, ...]
     zero: bool = False
     smallest: float = 0.0
+    largest: float = math.inf
 
     @property
     def remedy(self) -> str:
@@ -164,6 +167,8 @@ def parse_quantity(value: object, kind: QuantityKind) -> float:
         raise ValueError(f"{rule}, and {'at least' if kind.zero else 'above'} zero")
     if magnitude < kind.smallest:
         raise ValueError(f"{rule}, and at least {kind.show(kind.smallest)}")
+    if magnitude > kind.largest:
+        raise ValueError(f"{rule}, and at most {kind.show(kind.largest)}")
     return float(magnitude)
 
 
@@ -253,10 +258,16 @@ def _registry() -> pint.UnitRegistry[Any]:
 
 _REGISTRY: Final = _registry()
 
-Seconds = Annotated[float, QuantityKind("duration", "s", ("20 ms", "1.5 s"), zero=True)]
-PositiveSeconds = Annotated[float, QuantityKind("duration", "s", ("20 ms", "1 min"))]
+Seconds = Annotated[
+    float, QuantityKind("duration", "s", ("20 ms", "1.5 s"), zero=True, largest=1e6)
+]
+PositiveSeconds = Annotated[float, QuantityKind("duration", "s", ("20 ms", "1 min"), largest=1e6)]
 BitRatePerSecond = Annotated[
     float,
-    QuantityKind("bit rate", "bit/s", ("10 Mbit/s", "2.5 MB/s", "500 kbit/s"), smallest=1.0),
+    QuantityKind(
+        "bit rate", "bit/s", ("10 Mbit/s", "2.5 MB/s", "500 kbit/s"), smallest=1.0, largest=1e15
+    ),
 ]
-EventRatePerSecond = Annotated[float, QuantityKind("rate of events", "/s", ("12 /s", "30 Hz"))]
+EventRatePerSecond = Annotated[
+    float, QuantityKind("rate of events", "/s", ("12 /s", "30 Hz"), largest=1e9)
+]

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 from dataclasses import asdict, replace
@@ -185,6 +186,26 @@ def test_a_number_changed_in_the_json_is_noticed(folder: Path, changes: dict[str
     change_json(folder, **changes)
     with pytest.raises(ProfileError, match=r"abc.*changed"):
         load_profile(folder)
+
+
+class Bomb:
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.canary,))
+
+
+def test_samples_that_hold_a_pickle_are_refused_and_not_run(folder: Path, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    bomb = np.empty(1, dtype=object)
+    bomb[0] = Bomb(canary)
+    file = folder / "samples.npz"
+    np.savez(file, payload_bytes=bomb, correct=np.array([True]))
+    change_json(folder, samples_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+    with pytest.raises(ProfileError, match=r"profiles/abc"):
+        load_profile(folder)
+    assert not canary.exists()
 
 
 def test_a_profile_splits_its_layers_by_side() -> None:

@@ -10,15 +10,26 @@ __all__ = ["criteria", "datasets", "devices", "networks"]
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path), default=Path("models"))
+@click.argument(
+    "folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=Path("models"),
+)
 def networks(folder: Path) -> None:
     """List the families of networks, and the cards in FOLDER (models by default)."""
+    from flexrel_sim.errors import Fault, ScenarioError
     from flexrel_sim.networks import FAMILIES, load_card
 
     for name, description in FAMILIES.items():
         click.echo(f"family    {name}: {description}")
+    faults: list[Fault] = []
     for file in sorted(folder.glob("*.yaml")):
-        card = load_card(file).card
+        try:
+            card = load_card(file).card
+        except ScenarioError as error:
+            # One bad card must not hide the others.
+            faults += error.faults
+            continue
         record = card.checkpoint
         state = (
             f"accuracy {record.held_out_accuracy:.4f} on {record.held_out_samples} held-out samples"
@@ -27,6 +38,8 @@ def networks(folder: Path) -> None:
         )
         click.echo(f"network   {file}: {card.training.dataset}, {state}")
         click.echo(f"          cuts: server, {', '.join(card.boundaries)}, edge")
+    if faults:
+        raise ScenarioError(faults)
 
 
 @click.command()

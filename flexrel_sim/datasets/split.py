@@ -87,12 +87,12 @@ def evaluation_samples(
         raise DatasetError(f"{dataset}: has {indices.size} held-out samples, not {wanted}")
     rng = np.random.default_rng(seed)
     shuffled = indices[rng.permutation(indices.size)]
-    # Rank within the class first: any run of samples then holds all classes evenly.
+    # By rank within the class, then by class: any run of samples then holds all classes evenly.
     ranks = np.empty(shuffled.size, dtype=np.int64)
     for label in np.unique(labels):
         of_class = np.flatnonzero(labels[shuffled] == label)
         ranks[of_class] = np.arange(of_class.size)
-    ordered = shuffled[np.argsort(ranks, kind="stable")]
+    ordered = shuffled[np.lexsort((labels[shuffled], ranks))]
     bounds = np.cumsum([calibration, validation, test])
     first, second, third, _ = np.split(ordered, bounds)
     return EvaluationSamples(*(_taken(dataset, np.sort(part)) for part in (first, second, third)))

@@ -8,16 +8,34 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from flexrel_sim.errors import ProfileError
+from flexrel_sim.errors import InputError, ProfileError
 from flexrel_sim.profile import Profile, load_profile, save_profile
 
 __all__ = ["cache_folder", "cached_profile", "keep_profile"]
 
 
 def cache_folder() -> Path:
-    """Give the folder of cached profiles: ``$FLEXREL_CACHE``, or the user's cache."""
+    """Give the folder of cached profiles: ``$FLEXREL_CACHE``, or the user's cache.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder, made if it was missing.
+
+    Raises
+    ------
+    InputError
+        If it can't be made.
+    """
     given = os.environ.get("FLEXREL_CACHE")
-    return Path(given) if given else user_cache_path("flexrel_sim") / "profiles"
+    folder = Path(given) if given else user_cache_path("flexrel_sim") / "profiles"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: can't hold the cache: {error.strerror}; set FLEXREL_CACHE to another folder"
+        ) from None
+    return folder
 
 
 def cached_profile(key: str) -> Profile | None:

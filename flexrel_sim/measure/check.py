@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,6 +66,7 @@ def check(scenario_file: ScenarioFile[Scenario]) -> Checked:
             continue
         faults += _data_faults(point.scenario, card_file, tell)
         faults += _cut_faults(point.scenario, card_file, tell)
+        faults += _ratio_faults(point.scenario, card_file, tell)
         checked.warnings += _warnings(point.scenario, tell)
         if not faults:
             checked.specs.append(make_spec(point.scenario, card_file))
@@ -136,12 +138,16 @@ def _cut_faults(scenario: Scenario, card_file: CardFile, tell: _Tell) -> list[Fa
     known = ("server", *card.boundaries, "edge")
     if cut not in known:
         rule = f"must be a boundary of {card.name!r}"
-        faults.append(tell("split.cut", rule, cut, did_you_mean(cut, known)))
+        remedy = did_you_mean(cut, known)
+        if cut == card.architecture.plan()[-1].name:
+            remedy = "it is the last layer: write 'edge' to keep the whole network there"
+        faults.append(tell("split.cut", rule, cut, remedy))
     for name in scenario.pruning.exclude:
         if name not in card.prunable:
             rule = f"must name layers of {card.name!r} that have weights"
             faults.append(tell("pruning.exclude", rule, name, did_you_mean(name, card.prunable)))
-    if set(card.prunable) <= set(scenario.pruning.exclude):
+    prunable = card.prunable_units(scenario.pruning.granularity)
+    if set(prunable) <= set(scenario.pruning.exclude):
         faults.append(tell("pruning.exclude", "must leave a layer to prune", None, "list fewer"))
     return faults
 
@@ -152,11 +158,21 @@ def _pruning_faults(scenario: Scenario, tell: _Tell) -> list[Fault]:
     if pruning.criterion not in CRITERIA:
         remedy = did_you_mean(pruning.criterion, CRITERIA)
         faults.append(tell("pruning.criterion", "unknown criterion", pruning.criterion, remedy))
-    if pruning.ratio + pruning.min_kept > 1:
-        rule = f"must be at most 1 - min_kept = {1 - pruning.min_kept:g}"
-        remedy = "lower it, or pruning.min_kept"
-        faults.append(tell("pruning.ratio", rule, pruning.ratio, remedy))
     return faults
+
+
+def _ratio_faults(scenario: Scenario, card_file: CardFile, tell: _Tell) -> list[Fault]:
+    """Refuse a ratio that what each layer keeps makes out of reach: it would be reported."""
+    pruning = scenario.pruning
+    units = card_file.card.prunable_units(pruning.granularity)
+    counts = [count for name, count in units.items() if name not in pruning.exclude]
+    kept = sum(max(1, math.ceil(pruning.min_kept * count)) for count in counts)
+    total = sum(counts)
+    if total == 0 or round(pruning.ratio * total) <= total - kept:
+        return []
+    reachable = math.floor(1000 * (total - kept) / total) / 1000
+    rule = f"must be at most {reachable:g}: every layer keeps pruning.min_kept, and a unit at least"
+    return [tell("pruning.ratio", rule, pruning.ratio, "lower it, or pruning.min_kept")]
 
 
 def _warnings(scenario: Scenario, tell: _Tell) -> list[Fault]:

@@ -65,15 +65,15 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
         network = load_network(first.card_file)
         samples = _samples(*_samples_key(first))
         calibration = samples.calibration
-        network = prune(
-            network,
-            first.scenario.pruning,
-            torch.from_numpy(calibration.images),
-            torch.from_numpy(calibration.labels),
-        ).eval()
         images = np.concatenate([samples.validation.images, samples.test.images])
         labels = np.concatenate([samples.validation.labels, samples.test.labels])
         try:
+            network = prune(
+                network,
+                first.scenario.pruning,
+                torch.from_numpy(calibration.images),
+                torch.from_numpy(calibration.labels),
+            ).eval()
             measured = _measure(network, specs, torch.from_numpy(images), labels)
         except ValueError as error:
             raise WorkError(f"{first.card_file.file}: can't be measured: {error}") from None
@@ -128,6 +128,8 @@ def _transmit(
 ) -> tuple[list[int], NDArray[np.int64]]:
     """Encode a boundary tensor sample by sample, decode it, and let the tail answer."""
     if spec.scenario.split.cut == EDGE:
+        if not bool(boundary.isfinite().all()):
+            raise ValueError("logits must be finite")
         return [0] * len(boundary), boundary.argmax(1).numpy()
     section = spec.scenario.codec
     codec = Codec(section.dtype, section.compress, section.level)

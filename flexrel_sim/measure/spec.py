@@ -100,6 +100,7 @@ def _resolved_pruning(pruning: PruningSection) -> dict[str, Any]:
     if pruning.ratio == 0:
         return {"ratio": 0.0}
     data = pruning.model_dump()
+    data["exclude"] = sorted(set(pruning.exclude))
     criterion = CRITERIA[pruning.criterion]
     if not criterion.uses_delta:
         del data["delta"]
@@ -107,7 +108,9 @@ def _resolved_pruning(pruning: PruningSection) -> dict[str, Any]:
         data["delta"] = DEFAULT_DELTA
     if "relevance" not in criterion.signals:
         del data["relevance"]
-    if "random" not in criterion.signals:
+    if "random" in criterion.signals:
+        del data["normalise"]
+    else:
         del data["seed"]
     return data
 

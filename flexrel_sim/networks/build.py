@@ -80,5 +80,5 @@ def _module(layer: LayerPlan, dropout: float) -> nn.Module:
             return nn.Flatten()
         case "linear":
             return nn.Linear(layer.inputs, layer.outputs)
-        case "dropout":
+        case _:
             return nn.Dropout(dropout)

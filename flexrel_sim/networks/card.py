@@ -122,6 +122,13 @@ class Card(Section):
             layer.name for layer in self.architecture.plan() if layer.kind in ("conv2d", "linear")
         )
 
+    def prunable_units(self, granularity: Literal["weights", "filters"]) -> dict[str, int]:
+        """Count what can be removed of each layer; the last layer's filters are the answers."""
+        layers = [layer for layer in self.architecture.plan() if layer.outputs]
+        if granularity == "filters":
+            return {layer.name: layer.outputs for layer in layers[:-1]}
+        return {layer.name: layer.weights for layer in layers}
+
 
 @dataclass(frozen=True)
 class CardFile:
@@ -186,7 +193,7 @@ def checkpoint_file(card_file: CardFile) -> Path:
         raise CheckpointError(
             f"{file}: checkpoint: is truncated or not the file on its card"
             f" ({file.stat().st_size:,} bytes, another sha256); restore it, or"
-            f" {train} --force"
+            f" {train[:-1]} --force'"
         )
     return file
 

@@ -15,6 +15,8 @@ from typing import Literal
 
 __all__ = ["LayerPlan", "vgg_plan"]
 
+_KERNEL = 3
+
 Kind = Literal["conv2d", "relu", "maxpool2d", "flatten", "linear", "dropout"]
 
 
@@ -36,6 +38,11 @@ class LayerPlan:
     kind: Kind
     inputs: int = 0
     outputs: int = 0
+
+    @property
+    def weights(self) -> int:
+        """How many weights it has, biases not counted."""
+        return self.inputs * self.outputs * (_KERNEL**2 if self.kind == "conv2d" else 1)
 
 
 def vgg_plan(

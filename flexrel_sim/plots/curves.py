@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, ScalarFormatter
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from flexrel_sim.plots.style import COLOURS, MARKERS, new_figure
 from flexrel_sim.simulation import Summary, Unstable
 from flexrel_sim.study.result import PointResult, StudyResult
 
 __all__ = ["accuracy_against_ratio", "latency_against_bandwidth"]
+
+NO_CODEC = "{}"
 
 
 def accuracy_against_ratio(result: StudyResult) -> Figure | None:
@@ -31,12 +33,13 @@ def accuracy_against_ratio(result: StudyResult) -> Figure | None:
         None if no criterion has two ratios.
     """
     place = _fullest_place(result.points)
-    points = {point.profile.key: point for point in result.points if _cut_and_codec(point) == place}
+    points = {p.profile.key: p for p in result.points if _all_but_pruning(p) == place}
     dense = [point for point in points.values() if _pruning(point)["ratio"] == 0]
+    pruned = [point for point in points.values() if _pruning(point)["ratio"] > 0]
+    varying = _varying([_pruning(point) for point in pruned])
     series: dict[str, list[PointResult]] = {}
-    for point in points.values():
-        if _pruning(point)["ratio"] > 0:
-            series.setdefault(_criterion_label(_pruning(point)), []).append(point)
+    for point in pruned:
+        series.setdefault(_criterion_label(_pruning(point), varying), []).append(point)
     series = {name: [*dense, *found] for name, found in series.items()}
     if not any(len(found) > 1 for found in series.values()):
         return None
@@ -82,7 +85,12 @@ def latency_against_bandwidth(result: StudyResult) -> Figure | None:
     matplotlib.figure.Figure or None
         None if no cut has two uplink rates.
     """
-    points = [point for point in result.points if _others(point) == _fullest_others(result)]
+    others, codec = _fullest_group(result)
+    points = [
+        point
+        for point in result.points
+        if _others(point) == others and _codec(point) in (NO_CODEC, codec)
+    ]
     cuts: dict[str, list[PointResult]] = {}
     for point in points:
         cuts.setdefault(_cut(point), []).append(point)
@@ -99,7 +107,7 @@ def latency_against_bandwidth(result: StudyResult) -> Figure | None:
     axes.set_xticks(rates, [f"{rate:.3g}" for rate in rates])
     axes.minorticks_off()
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.set_xlabel("uplink rate / (Mbit/s)")
     axes.set_ylabel("95th percentile of sojourn time / ms")
     axes.set_title(f"Where to cut ({_pruning_label(_pruning(points[0]))})")
@@ -146,13 +154,30 @@ def _uplink_mbit(point: PointResult) -> float:
     return point.scenario.link.uplink / 1e6
 
 
-def _criterion_label(pruning: dict[str, Any]) -> str:
+def _varying(prunings: list[dict[str, Any]]) -> list[str]:
+    """Name the settings that tell curves apart beside those that every label shows."""
+    return [
+        name
+        for name in ("min_kept", "relevance", "exclude", "seed")
+        if len({str(pruning[name]) for pruning in prunings if name in pruning}) > 1
+    ]
+
+
+def _criterion_label(pruning: dict[str, Any], varying: Sequence[str] = ()) -> str:
     label = str(pruning["criterion"])
     if "delta" in pruning:
         label += f", δ = {pruning['delta']:g}"
-    if pruning["normalise"] == "none":
-        label += ", raw"
+    normalise = pruning.get("normalise", "layer")
+    label += {"layer": "", "global": ", global scale", "none": ", raw"}[normalise]
+    for name in varying:
+        if name in pruning:
+            label += f", {name} {_short(pruning[name])}"
     return label if pruning["granularity"] == "weights" else f"{label}, filters"
+
+
+def _short(value: object) -> str:
+    items = value.values() if isinstance(value, dict) else value
+    return "+".join(map(str, items)) if isinstance(items, Iterable) else str(items)
 
 
 def _pruning_label(pruning: dict[str, Any]) -> str:
@@ -161,18 +186,18 @@ def _pruning_label(pruning: dict[str, Any]) -> str:
     return f"{_criterion_label(pruning)}, ratio {pruning['ratio']:g}"
 
 
-def _cut_and_codec(point: PointResult) -> str:
+def _all_but_pruning(point: PointResult) -> str:
     sections = point.profile.operating_point
-    return str((sections["split"], sections["codec"]))
+    return str([sections[name] for name in ("model", "data", "split", "codec")])
 
 
 def _fullest_place(points: Iterable[PointResult]) -> str:
-    profiles = {point.profile.key: _cut_and_codec(point) for point in points}
+    profiles = {point.profile.key: _all_but_pruning(point) for point in points}
     return Counter(profiles.values()).most_common(1)[0][0]
 
 
 def _place_label(points: Iterable[PointResult], place: str) -> str:
-    sections = next(p for p in points if _cut_and_codec(p) == place).profile.operating_point
+    sections = next(p for p in points if _all_but_pruning(p) == place).profile.operating_point
     codec = " + ".join(
         str(sections["codec"][key])
         for key in ("dtype", "compress")
@@ -182,23 +207,28 @@ def _place_label(points: Iterable[PointResult], place: str) -> str:
 
 
 def _others(point: PointResult) -> str:
-    """Name all that is not the cut or the uplink rate."""
+    """Name all that is not the cut, the codec or the uplink rate."""
+    sections = point.profile.operating_point
     link = point.scenario.link.model_dump(exclude={"uplink"})
-    rest = point.scenario.model_dump(exclude={"link", "split", "pruning", "codec", "name"})
-    return str((_pruning(point), point.profile.operating_point["data"], _codec(point), link, rest))
+    rest = point.scenario.model_dump(include={"edge", "server", "workload", "simulation"})
+    return str(([sections[name] for name in ("model", "data", "pruning")], link, rest))
 
 
-def _codec(point: PointResult) -> object:
-    # A network that stays on the edge has no codec: it goes with any.
-    return getattr(getattr(point.scenario, "codec", None), "model_dump", dict)()
+def _codec(point: PointResult) -> str:
+    """Name the codec; a network that stays on the edge has none and goes with any."""
+    return str(point.profile.operating_point["codec"])
 
 
-def _fullest_others(result: StudyResult) -> str:
-    rates: dict[str, set[tuple[str, float]]] = {}
+def _fullest_group(result: StudyResult) -> tuple[str, str]:
+    """Choose what the picture holds fixed: what most of the points share, or the choice does."""
+    rates: dict[tuple[str, str], set[tuple[str, float]]] = {}
     for point in result.points:
-        rates.setdefault(_others(point), set()).add((_cut(point), _uplink_mbit(point)))
+        group = (_others(point), _codec(point))
+        rates.setdefault(group, set()).add((_cut(point), _uplink_mbit(point)))
     fullest = max(len(found) for found in rates.values())
     chosen = result.chosen
-    if chosen is not None and len(rates[_others(chosen)]) == fullest:
-        return _others(chosen)
-    return next(name for name, found in rates.items() if len(found) == fullest)
+    if chosen is not None:
+        own = (_others(chosen), _codec(chosen))
+        if len(rates[own]) == fullest:
+            return own
+    return next(group for group, found in rates.items() if len(found) == fullest)

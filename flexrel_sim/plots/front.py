@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from flexrel_sim.metrics import METRICS
 from flexrel_sim.plots.style import COLOURS, GREY, new_figure
@@ -46,17 +46,29 @@ def pareto_front(result: StudyResult) -> Figure | None:
         _scatter(axes, [p for p in points if p.on_front], name, scale, COLOURS[0], "Pareto front")
         if result.chosen is not None:
             _ring(axes, result.chosen, name, scale)
+        _constraint_line(axes, result)
         axes.set_xlabel(label)
+    _name_front(panels[1], [p for p in points if p.on_front])
+    below = _focus(panels[0], points)
+    if below:
+        panels[0].text(
+            0.01,
+            0.01,
+            f"{below} dominated points lie below",
+            transform=panels[0].transAxes,
+            fontsize=7,
+        )
     panels[1].set_xscale("log")
     panels[1].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    panels[1].xaxis.set_major_formatter(ScalarFormatter())
+    panels[1].xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     panels[1].xaxis.set_minor_formatter(NullFormatter())
     panels[0].set_ylabel("validation accuracy (95 % Wilson)")
     objectives = ", ".join(
         f"{METRICS[name].label} ({better})"
         for name, better in result.scenario_file.scenario.objectives.items()
     )
-    figure.suptitle(f"Front over: {objectives}", x=0.01, ha="left", fontsize=9)
+    title = f"Not beaten in all of: {objectives}"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
     handles, labels = panels[1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
@@ -88,7 +100,7 @@ def time_shares(result: StudyResult) -> Figure | None:
     axes.bar_label(bars, [f" {share.share:.1%}" for share in shares.values()], fontsize=8)
     axes.invert_yaxis()
     axes.margins(x=0.12)
-    axes.set_xlabel("mean time per request / ms (orange: waiting)")
+    axes.set_xlabel("mean time per request / ms (orange: waiting; parts of no time are left out)")
     mean_ms = 1e3 * point.outcome.metrics["latency_mean_s"].value
     cut = point.profile.operating_point["split"]["cut"]
     axes.set_title(f"Where {mean_ms:.1f} ms go (chosen point, cut {cut})")
@@ -123,6 +135,40 @@ def _scatter(
         label=label,
         zorder=2 if colour == GREY else 3,
     )
+
+
+def _constraint_line(axes: Axes, result: StudyResult) -> None:
+    bound = result.scenario_file.scenario.constraints.get("accuracy")
+    if bound is not None:
+        label = f"constraint: accuracy {bound.relation} {bound.bound:g}"
+        axes.axhline(bound.bound, color=COLOURS[2], linestyle=":", linewidth=1, label=label)
+
+
+def _focus(axes: Axes, points: Sequence[PointResult]) -> int:
+    """Give the axis to the front and what is near it; tell how many points are left below."""
+    front = [p.profile.validation_accuracy.low for p in points if p.on_front]
+    bottom = min(front) - 0.08
+    axes.set_ylim(bottom=max(0.0, bottom))
+    return sum(p.profile.validation_accuracy.value < bottom for p in points)
+
+
+def _name_front(axes: Axes, front: Sequence[PointResult]) -> None:
+    named: set[str] = set()
+    for index, point in enumerate(front):
+        if not isinstance(point.outcome, Summary) or point.profile.key in named:
+            continue
+        named.add(point.profile.key)
+        sections = point.profile.operating_point
+        pruning, latency = sections["pruning"], point.outcome.metrics["latency_p95_s"]
+        of = f", {pruning['ratio']:.0%} {pruning['granularity']}" if pruning["ratio"] else ", dense"
+        axes.annotate(
+            f"{sections['split']['cut']}{of}",
+            (1e3 * latency.value, point.profile.validation_accuracy.value),
+            xytext=(4, -9 - 8 * (index % 2)),
+            textcoords="offset points",
+            fontsize=6.5,
+            color=COLOURS[0],
+        )
 
 
 def _ring(axes: Axes, point: PointResult, name: str, scale: float) -> None:

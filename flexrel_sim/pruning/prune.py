@@ -69,7 +69,7 @@ def choose_kept(
     if "magnitude" in criterion.signals:
         signals["magnitude"] = magnitude(layers)
     if "random" in criterion.signals:
-        signals["random"] = random_signal(layers, settings.seed)
+        signals["random"] = random_signal(layers, settings.seed, settings.granularity)
     if "relevance" in criterion.signals:
         relevance = weight_relevance(
             network,

@@ -20,13 +20,20 @@ def magnitude(layers: dict[str, nn.Conv2d | nn.Linear]) -> Signals:
     return {name: layer.weight.detach().double().abs() for name, layer in layers.items()}
 
 
-def random_signal(layers: dict[str, nn.Conv2d | nn.Linear], seed: int) -> Signals:
-    """Give uniform noise in the shape of every layer's weights."""
+def random_signal(
+    layers: dict[str, nn.Conv2d | nn.Linear],
+    seed: int,
+    granularity: Literal["weights", "filters"] = "weights",
+) -> Signals:
+    """Give uniform noise in the shape of every layer's weights: one draw per unit removed."""
     rng = torch.Generator().manual_seed(seed)
-    return {
-        name: torch.rand(layer.weight.shape, generator=rng, dtype=torch.float64)
-        for name, layer in layers.items()
-    }
+    signals = {}
+    for name, layer in layers.items():
+        shape = list(layer.weight.shape)
+        # A mean over weights would make the chance of a filter hang on its size.
+        units = shape if granularity == "weights" else [shape[0], *([1] * (len(shape) - 1))]
+        signals[name] = torch.rand(units, generator=rng, dtype=torch.float64).expand(shape)
+    return signals
 
 
 def score(
@@ -58,7 +65,9 @@ def score(
         Layer name to scores: in the shape of the weights, or ``(filters,)``.
     """
     prepared = [
-        _normalised(_reduced(signals[name], granularity), normalise) for name in criterion.signals
+        # Chance has the same scale everywhere; rescaling would favour layers of few units.
+        _normalised(_reduced(signals[name], granularity), "none" if name == "random" else normalise)
+        for name in criterion.signals
     ]
     if not criterion.uses_delta:
         return prepared[0]
@@ -83,5 +92,5 @@ def _normalised(signals: Signals, where: str) -> Signals:
 
 
 def _rescaled(signal: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    # A constant signal ranks nothing; it must not divide by zero.
-    return (signal - low) / (high - low) if high > low else torch.zeros_like(signal)
+    # A constant signal ranks nothing; it must not divide by zero. NaN stays NaN, and is refused.
+    return torch.zeros_like(signal) if high == low else (signal - low) / (high - low)

@@ -32,11 +32,11 @@ def keep_masks(scores: dict[str, Tensor], ratio: float, min_kept: float) -> dict
     Raises
     ------
     ValueError
-        If a score is not a number.
+        If a score is not finite.
     """
     flat = torch.cat([score.flatten() for score in scores.values()])
-    if bool(flat.isnan().any()):
-        raise ValueError("scores must be numbers, and some are NaN")
+    if not bool(flat.isfinite().all()):
+        raise ValueError("scores must be finite, and some are NaN or infinite")
     protected = torch.cat([_best(score.flatten(), min_kept) for score in scores.values()])
     count = min(round(ratio * flat.numel()), int((~protected).sum()))
     order = torch.argsort(flat.masked_fill(protected, math.inf), stable=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +14,13 @@ from flexrel_sim.errors import InputError
 __all__ = ["PROVENANCE_NAME", "result_folder"]
 
 PROVENANCE_NAME = "provenance.json"
-"""A folder with this file is one of ours, and may be replaced by a newer run."""
+"""Says what wrote a folder; only a folder of nothing but a run's own files is replaced."""
+
+_OWN_NAMES = frozenset(
+    {PROVENANCE_NAME, "scenario.yaml", "summary.json", "table.csv", "trace.parquet", "profiles"}
+)
+
+_PICTURE_SUFFIXES = (".png", ".svg")
 
 
 @contextmanager
@@ -36,15 +43,16 @@ def result_folder(target: Path) -> Iterator[Path]:
     InputError
         If the target is a file, or a folder with something else in it, or can't be made.
     """
-    target = target.absolute()
-    if target.exists() and not target.is_dir():
-        raise InputError(f"{target}: must be a folder, and is a file; give another with -o")
-    if target.is_dir() and any(target.iterdir()) and not (target / PROVENANCE_NAME).is_file():
-        raise InputError(
-            f"{target}: must be empty or hold an earlier result, and holds something else;"
-            " give another with -o"
-        )
     try:
+        target = target.resolve()
+        if target.exists() and not target.is_dir():
+            raise InputError(f"{target}: must be a folder, and is a file; give another with -o")
+        foreign = _foreign(target)
+        if foreign:
+            raise InputError(
+                f"{target}: must be empty or hold an earlier result only, and holds {foreign!r};"
+                " give another with -o"
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     except OSError as error:
@@ -59,11 +67,32 @@ def result_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def _foreign(target: Path) -> str | None:
+    """Name something in a folder that no run of ours wrote, if there is any."""
+    names = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
+    for name in names:
+        if name not in _OWN_NAMES and not name.endswith(_PICTURE_SUFFIXES):
+            return name
+    if not names:
+        return None
+    try:
+        data = json.loads((target / PROVENANCE_NAME).read_text(encoding="utf-8"))
+        return None if "flexrel_sim" in data["versions"] else PROVENANCE_NAME
+    except (OSError, ValueError, KeyError, TypeError):
+        return names[0]
+
+
 def _swap(new: Path, target: Path) -> None:
-    old = None
-    if target.exists():
-        old = new.with_name(f"{new.name}-old")
+    if not target.exists():
+        new.rename(target)
+        return
+    old = new.with_name(f"{new.name}-old")
+    try:
         target.rename(old)
-    new.rename(target)
-    if old is not None:
-        shutil.rmtree(old, ignore_errors=True)
+        new.rename(target)
+    except BaseException:
+        # Ctrl-C may fall between the two: the earlier result goes back to its place.
+        if old.exists() and not target.exists():
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import platform
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +33,11 @@ OPERATING_COLUMNS: Final = (
     "cut",
     "dtype",
     "compress",
+    "network",
+    "dataset",
+    "min_kept",
+    "exclude",
+    "relevance",
 )
 """What tells operating points apart, in ``table.csv``."""
 
@@ -84,7 +88,11 @@ def write_tables(result: StudyResult, folder: Path) -> None:
 def operating_columns(point: PointResult) -> dict[str, Any]:
     """Give what tells a point's operating point apart; None where a setting has no effect."""
     sections = point.profile.operating_point
-    flat = {**sections["pruning"], **sections["split"], **sections["codec"]}
+    flat = {
+        name: value
+        for section in ("model", "data", "pruning", "split", "codec")
+        for name, value in sections[section].items()
+    }
     return {name: flat.get(name) for name in OPERATING_COLUMNS}
 
 
@@ -161,21 +169,30 @@ def _movable(result: StudyResult) -> dict[str, Any]:
 
 
 def _provenance(result: StudyResult) -> dict[str, Any]:
-    source = result.scenario_file.source.file
+    source = result.scenario_file.source
+    profiles = [point.profile for point in result.points]
     return {
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv[1:],
-        "scenario": str(source),
-        "scenario_sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
+        "scenario": str(source.file),
+        "scenario_sha256": source.sha256,
         "overrides": sorted(result.scenario_file.overrides),
         "seed": result.scenario_file.scenario.simulation.seed,
-        "measured_from": result.points[0].profile.provenance,
+        "measured_from": {profile.network: profile.provenance for profile in profiles},
         "versions": {
             "flexrel_sim": __version__,
             "python": platform.python_version(),
-            **{name: version(name) for name in _PACKAGES},
+            **{name: _version(name) for name in _PACKAGES},
         },
     }
+
+
+def _version(package: str) -> str | None:
+    # A stored profile is simulated where torch need not be installed.
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _write_json(file: Path, data: object) -> None:

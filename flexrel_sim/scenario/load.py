@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -162,7 +163,9 @@ def load_system_scenario(
     ]
     if faults:
         raise ScenarioError(faults)
-    return _load(SystemScenario, YamlSource(file, data, source.lines), overrides or {})
+    return _load(
+        SystemScenario, YamlSource(file, data, source.lines, source.sha256), overrides or {}
+    )
 
 
 def _grids_with_origin(grids: object) -> Iterable[tuple[KeyPath, dict[str, Any]]]:
@@ -179,7 +182,7 @@ def _load(schema: type[S], source: YamlSource, overrides: Mapping[str, Any]) -> 
     names = frozenset(overrides)
     grids, faults = read_grids(source)
     data = {key: value for key, value in source.data.items() if key != "sweep"}
-    data.setdefault("name", source.file.stem)
+    data.setdefault("name", _name_of(source.file))
     swept_points = combinations(grids) or [{}]
     # A key may be given by the sweep alone: the base scenario then takes its first value.
     first = {path: values[0] for grid in reversed(grids) for path, values in grid.items()}
@@ -201,6 +204,10 @@ def _load(schema: type[S], source: YamlSource, overrides: Mapping[str, Any]) -> 
     return ScenarioFile(source, base, tuple(points), names)
 
 
+def _name_of(file: Path) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).lstrip("._-") or "scenario"
+
+
 def _present(data: Mapping[str, Any], path: str) -> bool:
     node: Any = data
     for key in path.split("."):
@@ -211,6 +218,8 @@ def _present(data: Mapping[str, Any], path: str) -> bool:
 
 
 def _overridden(source: YamlSource, overrides: Mapping[str, Any]) -> YamlSource:
+    if not overrides:
+        return source
     data = copy.deepcopy(source.data)
     for path, value in overrides.items():
         if path.startswith("sweep."):
@@ -227,10 +236,10 @@ def _overridden(source: YamlSource, overrides: Mapping[str, Any]) -> YamlSource:
         set_path(data, path, value)
     sweep = data.get("sweep")
     if isinstance(sweep, list):
-        data["sweep"] = [grid for grid in sweep if grid]
+        data["sweep"] = [grid for grid in sweep if grid != {}]
     if "sweep" in data and not data["sweep"]:
         del data["sweep"]
-    return YamlSource(source.file, data, source.lines)
+    return YamlSource(source.file, data, source.lines, source.sha256)
 
 
 def _validated(
@@ -260,6 +269,15 @@ def _placed(
             return fault_maker(dotted(origin), source.place(origin))
         if prefix in overrides:
             return fault_maker(dotted(path), f"--set {prefix}")
+    # A section that is not in the file came with the key below it.
+    below = f"{'.'.join(str(key) for key in path)}."
+    if path not in source.lines:
+        for name in swept:
+            if name.startswith(below):
+                return fault_maker(dotted(swept[name].origin), source.place(swept[name].origin))
+        for name in overrides:
+            if name.startswith(below):
+                return fault_maker(dotted(path), f"--set {name}")
     return fault_maker(dotted(path), source.place(path))
 
 

@@ -102,13 +102,17 @@ def _translated(
     elif "rule" in context:
         value = None if "path" in context else value
         fault = placed(path)(context["rule"], value, context["remedy"])
+    elif kind == "invalid_key":
+        fault = placed(path[:-1])("keys must be text", path[-1], "put it in quotes, or remove it")
+    elif kind in ("model_type", "dict_type") and value is None:
+        fault = placed(path)("must be a mapping of keys, and is empty", None, f"fill it: {about}")
     elif kind in ("model_type", "dict_type"):
         fault = placed(path)(
             "must be a mapping of keys", value, f"write 'key: value' lines; {about}"
         )
     else:
         rule = detail["msg"].replace("Input should ", "must ").replace("String should ", "must ")
-        fault = placed(path)(rule, value, f"this is: {about}")
+        fault = placed(path)(rule, value, f"expected: {about}")
     return fault
 
 

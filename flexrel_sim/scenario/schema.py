@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Final, Literal, Self
 
@@ -46,6 +47,11 @@ MODEL_SECTIONS: Final = ("model", "data", "pruning", "split", "codec")
 # Fewer requests say nothing of a tail, and a replication might count none at all.
 _COUNTED_REQUESTS_MIN = 30
 
+# All requests of a point are in memory at once: a slip in a unit should not ask for terabytes.
+_REQUESTS_MAX = 50_000_000
+
+_SEED_MAX = 2**63 - 1
+
 _CONSTRAINT = re.compile(r"\s*(<=|>=)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*")
 
 
@@ -75,7 +81,7 @@ class DataSection(Section):
     """Samples that operating points are chosen on."""
     test: int = Field(1000, ge=1)
     """Samples that accuracy and payload are reported on."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=_SEED_MAX)
     """Seed of the draw."""
 
 
@@ -107,7 +113,7 @@ class PruningSection(Section):
     """Layers that are never pruned, by name."""
     relevance: RelevanceSection = RelevanceSection()
     """What the paper leaves open about relevance."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=_SEED_MAX)
     """Seed of the random criterion."""
 
 
@@ -143,7 +149,7 @@ class EdgeSection(Section):
 class ServerSection(EdgeSection):
     """The server: one queue, first come first served, for all its workers."""
 
-    workers: int = Field(1, ge=1)
+    workers: int = Field(1, ge=1, le=100_000)
     """How many requests it serves at a time."""
 
 
@@ -172,11 +178,11 @@ class WorkloadSection(Section):
 class SimulationSection(Section):
     """How long and how often to look."""
 
-    replications: int = Field(10, ge=2)
+    replications: int = Field(10, ge=2, le=10_000)
     """Independent repetitions, for the intervals."""
     warmup: Seconds = 0.0
     """Requests created before this time are simulated and not counted."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=_SEED_MAX)
     """Seed of all draws."""
 
 
@@ -187,7 +193,7 @@ class Range(Section):
     """First value."""
     to: float | str
     """Last value."""
-    steps: int = Field(ge=2)
+    steps: int = Field(ge=2, le=10_000)
     """How many values, both ends included."""
     scale: Literal["linear", "log"] = "linear"
     """Equal differences, or equal ratios."""
@@ -201,14 +207,12 @@ class Constraint(Section):
 
     @classmethod
     def parse(cls, value: object) -> Constraint:
-        """Read ``">= 0.95"``."""
+        """Read ``">= 0.95"``; raise ValueError if it is no finite bound."""
         if isinstance(value, Constraint):
             return value
         match = _CONSTRAINT.fullmatch(value) if isinstance(value, str) else None
-        if match is None:
-            rule = "must be a bound"
-            remedy = "write '<= 0.2' or '>= 0.95', the number in the metric's own unit"
-            raise PydanticCustomError("constraint", "{rule}", {"rule": rule, "remedy": remedy})
+        if match is None or not math.isfinite(float(match[2])):
+            raise ValueError("must be a finite bound")
         return cls(relation="<=" if match[1] == "<=" else ">=", bound=float(match[2]))
 
     @model_serializer
@@ -227,7 +231,7 @@ Grid = dict[str, list[Any] | Range]
 class SystemScenario(Section):
     """The half of a scenario that a stored profile leaves open."""
 
-    name: str = Field("scenario", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field("scenario", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
     """Names the result folder."""
     edge: EdgeSection
     link: LinkSection
@@ -238,7 +242,7 @@ class SystemScenario(Section):
     """Keys to vary: dotted path to a list or a range; a list of such grids is their union."""
     objectives: dict[str, Literal["min", "max"]] = Field(
         default={"latency_p95_s": "min", "uplink_bytes": "min", "accuracy": "max"},
-        validate_default=False,
+        min_length=1,
     )
     """What the Pareto front trades, most important first."""
     constraints: dict[str, Constraint] = Field(default_factory=dict)
@@ -249,7 +253,18 @@ class SystemScenario(Section):
     def _parse_constraints(cls, value: object) -> object:
         if not isinstance(value, dict):
             return value
-        return {name: Constraint.parse(bound) for name, bound in value.items()}
+        parsed = {}
+        for name, bound in value.items():
+            try:
+                parsed[name] = Constraint.parse(bound)
+            except ValueError as error:
+                context = {
+                    "path": ("constraints", str(name)),
+                    "rule": f"{error}, got {bound!r}",
+                    "remedy": "write '<= 0.2' or '>= 0.95', the number in the metric's own unit",
+                }
+                raise PydanticCustomError("constraint", "{rule}", context) from None
+        return parsed
 
     @field_validator("objectives", "constraints")
     @classmethod
@@ -262,8 +277,20 @@ class SystemScenario(Section):
         return value
 
     @model_validator(mode="after")
-    def _enough_requests_are_counted(self) -> Self:
+    def _requests_are_enough_and_not_too_many(self) -> Self:
         counted_s = self.workload.duration - self.simulation.warmup
+        requests = self.workload.duration * self.workload.rate * self.simulation.replications
+        if requests > _REQUESTS_MAX:
+            raise PydanticCustomError(
+                "requests",
+                "{rule}",
+                {
+                    "path": ("workload", "rate"),
+                    "rule": f"rate x duration x replications must be at most {_REQUESTS_MAX:,}"
+                    f" requests, and is {requests:.3g}",
+                    "remedy": "lower one of them",
+                },
+            )
         if counted_s * self.workload.rate < _COUNTED_REQUESTS_MIN:
             expected = max(0.0, counted_s * self.workload.rate)
             raise PydanticCustomError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,11 +32,14 @@ class YamlSource:
         Its content.
     lines
         Line number of each key path, from 1.
+    sha256
+        Hash of the file as it was read.
     """
 
     file: Path
     data: dict[str, Any]
     lines: dict[KeyPath, int] = field(default_factory=dict)
+    sha256: str = ""
 
     def place(self, path: KeyPath) -> str:
         """Give ``file:line`` of a key path, or of its nearest ancestor that is in the file."""
@@ -95,21 +99,25 @@ def read_yaml(file: Path) -> YamlSource:
     if not isinstance(data, dict):
         remedy = "start it with a key, such as 'name: my-scenario'"
         raise _error(file, 1, "must be a mapping of keys to values", remedy)
-    return YamlSource(file, data, lines)
+    return YamlSource(file, data, lines, hashlib.sha256(text.encode()).hexdigest())
 
 
 def _lines(file: Path, root: yaml.Node | None) -> dict[KeyPath, int]:
     lines: dict[KeyPath, int] = {}
     faults: list[Fault] = []
+    twice: set[KeyPath] = set()
     for count, (path, line) in enumerate(_walk(root, ())):
         if count > _NODES_MAX:
             remedy = "write repeated parts out, or use fewer anchors and aliases"
             raise _error(file, 1, f"must not unfold to more than {_NODES_MAX:,} nodes", remedy)
-        if path in lines:
+        if path in lines and path[:-1] not in twice:
             rule = f"is given twice, first on line {lines[path]}"
             faults.append(
                 Fault(dotted(path), rule, remedy="keep one of the two", place=f"{file}:{line}")
             )
+        if path in lines:
+            # What stands below a key that is given twice is twice there too.
+            twice.add(path)
         lines.setdefault(path, line)
     if faults:
         raise ScenarioError(faults)

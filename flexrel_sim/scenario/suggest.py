@@ -8,8 +8,11 @@ from difflib import get_close_matches
 __all__ = ["did_you_mean"]
 
 
+_NAMES_MAX = 20
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Name the nearest known word, and all of them.
+    """Name the nearest known word, and all of them as far as they fit.
 
     Parameters
     ----------
@@ -26,4 +29,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = get_close_matches(word, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}known: {', '.join(names)}"
+    more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
+    return f"{hint}known: {', '.join(names[:_NAMES_MAX])}{more}"

@@ -49,6 +49,9 @@ def read_grids(source: YamlSource) -> tuple[list[dict[str, list[SweptValue]]], l
     raw = source.data.get("sweep")
     if raw is None or raw == {}:
         return [], []
+    if not isinstance(raw, dict | list) or raw == []:
+        remedy = "write 'link.uplink: [5 Mbit/s, 10 Mbit/s]' below it"
+        return [], [source.fault(("sweep",), "must map dotted paths to values", raw, remedy)]
     listed = raw if isinstance(raw, list) else [raw]
     faults: list[Fault] = []
     grids = []

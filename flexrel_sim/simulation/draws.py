@@ -16,6 +16,9 @@ from flexrel_sim.scenario.schema import WorkloadSection
 
 __all__ = ["Draws", "draw", "generator", "unit_factors"]
 
+Service = Literal["deterministic", "exponential"]
+"""Distributions of a service time around its mean."""
+
 _STREAMS: Final = ("arrivals", "samples", "edge service", "server service")
 
 
@@ -63,7 +66,7 @@ def generator(seed: int, replication: int, stream: str) -> np.random.Generator:
 def draw(
     workload: WorkloadSection,
     samples: int,
-    services: tuple[str, str],
+    services: tuple[Service, Service],
     seed: int,
     replication: int,
 ) -> Draws:
@@ -100,7 +103,7 @@ def draw(
 
 
 def unit_factors(
-    service: str | Literal["deterministic", "exponential"],
+    service: Service,
     count: int,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -184,7 +184,10 @@ def _simulated(
         points.append(PointResult(point.index, point.values, point.scenario, task.profile, outcome))
     told = _unstable_warnings(scenario_file, points)
     if told and len(told) == len(points):
-        raise ScenarioError(told[:1])
+        first = told[0]
+        if len(told) > 1:
+            first = replace(first, rule=f"all {len(told)} points are overloaded; {first.rule}")
+        raise ScenarioError([first])
     ranked = rank(points, scenario_file.scenario)
     return StudyResult(scenario_file, ranked, (*warnings, *told))
 

@@ -10,9 +10,11 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from flexrel_sim.datasets import Samples, held_out, train_samples
+from flexrel_sim.datasets import DATASETS, Samples, held_out, train_samples
+from flexrel_sim.errors import DatasetError
 from flexrel_sim.networks import Card
 from flexrel_sim.networks.build import build_network
+from flexrel_sim.scenario import did_you_mean
 
 __all__ = ["TrainedNetwork", "train_network"]
 
@@ -54,7 +56,13 @@ def train_network(
         The checkpoint and its accuracy. No choice is made on the held-out samples, so that their
         accuracy is an honest one. Bytes are the same on the same processor and torch; elsewhere
         rounding may differ.
+
+    Raises
+    ------
+    DatasetError
+        If the dataset is unknown, or its images or classes don't fit the network.
     """
+    _check_fit(card)
     threads = torch.get_num_threads()
     # Sums split over threads round differently: one thread gives one result.
     torch.set_num_threads(1)
@@ -69,6 +77,22 @@ def train_network(
         torch.set_num_threads(threads)
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     return TrainedNetwork(save(weights), correct, samples.labels.size)
+
+
+def _check_fit(card: Card) -> None:
+    name, architecture = card.training.dataset, card.architecture
+    info = DATASETS.get(name)
+    if info is None:
+        raise DatasetError(
+            f"{card.name}: training.dataset: unknown dataset, got {name!r};"
+            f" {did_you_mean(name, DATASETS)}"
+        )
+    if (list(info.image_shape), info.classes) != (architecture.input_shape, architecture.classes):
+        raise DatasetError(
+            f"{card.name}: architecture: must take the images {list(info.image_shape)} and have"
+            f" the {info.classes} classes of {name!r}, got {architecture.input_shape} and"
+            f" {architecture.classes}; change the card"
+        )
 
 
 def count_correct(network: nn.Module, samples: Samples) -> int:

@@ -56,10 +56,23 @@ def test_a_scenario_without_a_name_is_called_after_its_file(tmp_path: Path) -> N
     assert load_scenario(write_yaml(tmp_path, text, "my-test.yaml")).scenario.name == "my-test"
 
 
+@pytest.mark.parametrize(
+    ("file_name", "name"),
+    [("my test (2).yaml", "my-test-2-"), ("_x.yaml", "x"), (".hidden", "hidden"), ("é.yaml", None)],
+)
+def test_a_file_name_that_is_no_name_gives_a_plain_one(
+    tmp_path: Path, file_name: str, name: str | None
+) -> None:
+    text = SCENARIO_YAML.replace("name: base\n", "")
+    loaded = load_scenario(write_yaml(tmp_path, text, file_name))
+    assert loaded.scenario.name == (name or "scenario")
+
+
 def test_the_shipped_quickstart_is_a_sound_study() -> None:
     file = load_scenario(QUICKSTART)
     assert file.is_study
-    assert len(file.points) == 30
+    assert [point.index for point in file.points] == list(range(len(file.points)))
+    assert len({point.scenario.model_dump_json() for point in file.points}) == len(file.points)
 
 
 def test_a_very_wrong_file_shows_all_its_faults_at_once_each_on_its_line(tmp_path: Path) -> None:
@@ -96,10 +109,10 @@ sweep:
         "FILE:1: name: must match pattern '^[A-Za-z0-9][A-Za-z0-9._-]*$', got 'has a space'; ",
         "FILE:2: modle: unknown key; did you mean 'model'? known: codec, constraints, data, ",
         "FILE:1: model: is required; add it: The trained network.",
-        "FILE:3: data.test: must be a valid integer, got 10.5; this is: Samples that accuracy and",
-        "FILE:5: pruning.ratio: must be less than 1, got 1.5; this is: Fraction of the prunable",
+        "FILE:3: data.test: must be a valid integer, got 10.5; ",
+        "FILE:5: pruning.ratio: must be less than 1, got 1.5; ",
         "FILE:6: pruning.granularity: must be 'weights' or 'filters', got 'weight'; did you mean",
-        "FILE:7: pruning.exclude: must be a valid list, got 'fc1'; this is: Layers that are never",
+        "FILE:7: pruning.exclude: must be a valid list, got 'fc1'; ",
         "FILE:8: split.cut: is required; add it: The boundary after this layer;",
         "FILE:9: split.cutt: unknown key; did you mean 'cut'? known: cut",
         "FILE:10: codec: must be a mapping of keys, got 'uint8'; write 'key: value' lines; How ",
@@ -107,13 +120,13 @@ sweep:
         f"FILE:15: link.uplink: must be a bit rate with its unit, got 10; {bit_rate}",
         f"FILE:16: link.downlink: must be a bit rate with its unit, got '20 Mb/s'; {bit_rate}",
         "FILE:17: link.dely: unknown key; did you mean 'delay'? known: delay, downlink, uplink",
-        "FILE:18: server.workers: must be greater than or equal to 1, got 0; this is: How many ",
+        "FILE:18: server.workers: must be greater than or equal to 1, got 0; ",
         "FILE:19: workload.rate: is required; add it: Requests per second.",
         "FILE:20: workload.arrivals: must be 'poisson' or 'periodic', got 'possion'; did you mean",
-        "FILE:21: simulation.replications: must be greater than or equal to 2, got 1; this is: ",
+        "FILE:21: simulation.replications: must be greater than or equal to 2, got 1; ",
         f"FILE:21: simulation.warmup: must be a duration with its unit, got 5; {seconds}",
         "FILE:22: objectives.latency_p95_s: must be 'min' or 'max', got 'smallest'; known: max, ",
-        "FILE:24: sweep.pruning.ratio[1]: must be less than 1, got 2; this is: Fraction of the ",
+        "FILE:24: sweep.pruning.ratio[1]: must be less than 1, got 2; ",
         "FILE:25: sweep.server.worker[0]: unknown key; did you mean 'workers'? known: device, ",
     ]
     found = faults(tmp_path, text)
@@ -124,9 +137,10 @@ sweep:
 
 def test_every_faulty_constraint_is_shown_on_its_own_line(tmp_path: Path) -> None:
     text = SCENARIO_YAML + "constraints:\n  accuracy: 0.9\n  latency_p95_s: low\n"
-    assert [line.partition(", got")[0] for line in faults(tmp_path, text)] == [
-        "FILE:9: constraints.accuracy: must be a bound",
-        "FILE:10: constraints.latency_p95_s: must be a bound",
+    found = faults(tmp_path, text)
+    assert [line.partition(": must be a ")[0] for line in found] == [
+        "FILE:9: constraints.accuracy",
+        "FILE:10: constraints.latency_p95_s",
     ]
 
 
@@ -148,17 +162,17 @@ def test_a_key_that_is_a_number_is_refused_on_its_line(tmp_path: Path) -> None:
 
 def test_a_section_left_empty_is_refused_as_no_mapping(tmp_path: Path) -> None:
     found = faults(tmp_path, SCENARIO_YAML + "pruning:\n")
-    assert found == [
-        "FILE:8: pruning: must be a mapping of keys; write 'key: value' lines; What to remove."
-    ]
+    assert len(found) == 1
+    assert found[0].startswith("FILE:8: pruning: must be a mapping of keys")
+    assert found[0].endswith("What to remove.")
 
 
 def test_too_few_requests_are_a_fault_of_the_duration(tmp_path: Path) -> None:
     text = SCENARIO_YAML + "simulation: {warmup: 59 s}\n"
     assert faults(tmp_path, text) == [
         (
-            "FILE:7: workload.duration: must leave at least 30 requests after the warm-up, and leaves"
-            " 12 at this rate; lengthen the run, raise the rate or shorten simulation.warmup"
+            "FILE:7: workload.duration: must leave at least 30 requests after the warm-up, and"
+            " leaves 12 at this rate; lengthen the run, raise the rate or shorten simulation.warmup"
         ),
     ]
 
@@ -278,8 +292,8 @@ def test_a_sweep_by_override_is_refused_where_the_file_lists_grids(tmp_path: Pat
     text = SCENARIO_YAML + "sweep: [{pruning.ratio: [0.1]}]\n"
     assert faults(tmp_path, text, {"sweep.pruning.ratio": [0.2]}) == [
         (
-            "--set sweep.pruning.ratio: sweep.pruning.ratio: can't be set where the sweep is a list of"
-            " grids, got [0.2]; edit the file"
+            "--set sweep.pruning.ratio: sweep.pruning.ratio: can't be set where the sweep is a list"
+            " of grids, got [0.2]; edit the file"
         ),
     ]
 
@@ -347,13 +361,9 @@ def test_the_base_may_leave_out_a_key_that_the_sweep_gives(tmp_path: Path) -> No
 
 
 def test_a_grid_that_does_not_sweep_the_omitted_key_takes_its_first_value(tmp_path: Path) -> None:
-    text = SCENARIO_YAML.replace("{rate: 12 /s}", "{duration: 90 s}") + (
-        (
-            "sweep:\n  - link.uplink: [1 Mbit/s]\n  - workload.rate: [5 /s, 6 /s]\n"
-            "  - workload.rate: [7 /s]\n"
-        ),
-    )
-    file = load(tmp_path, text)
+    text = SCENARIO_YAML.replace("{rate: 12 /s}", "{duration: 90 s}")
+    grids = ["link.uplink: [1 Mbit/s]", "workload.rate: [5 /s, 6 /s]", "workload.rate: [7 /s]"]
+    file = load(tmp_path, text + "sweep:\n" + "".join(f"  - {grid}\n" for grid in grids))
     assert [point.scenario.workload.rate for point in file.points] == [5, 5, 6, 7]
     copy = again(file, tmp_path)
     assert [point.scenario for point in copy.points] == [point.scenario for point in file.points]
@@ -422,7 +432,7 @@ def test_a_system_refuses_a_sweep_of_the_model_half_by_override(tmp_path: Path) 
 @pytest.mark.parametrize("sweep", ["sweep: [3]\n", "sweep: 3\n", "sweep: text\n"])
 def test_a_system_refuses_a_sweep_that_is_no_grid(tmp_path: Path, sweep: str) -> None:
     found = system_faults(tmp_path, SCENARIO_YAML + sweep)
-    assert "must map dotted paths to their values" in found[0]
+    assert "must map dotted paths to " in found[0]
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,12 @@ def test_billion_laughs_are_refused_before_they_unfold(tmp_path: Path) -> None:
     assert "must not unfold to more than 20,000 nodes" in message
 
 
+def test_a_long_honest_file_is_read_and_a_longer_one_is_not(tmp_path: Path) -> None:
+    items = read_yaml(write_yaml(tmp_path, f"a: {[0] * 19_900}\n")).data["a"]
+    assert len(items) == 19_900
+    assert "must not unfold to more than 20,000 nodes" in refusal(tmp_path, f"a: {[0] * 20_100}\n")
+
+
 @pytest.mark.parametrize("text", ["a: &a [*a]\n", "a: &a {b: *a}\n", "a: " + "[" * 5000 + "\n"])
 def test_data_without_a_bottom_is_refused(tmp_path: Path, text: str) -> None:
     assert "can't be read as YAML: maximum recursion depth" in refusal(tmp_path, text)
@@ -179,5 +185,5 @@ def test_data_without_a_bottom_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_reading_scenarios_imports_no_torch() -> None:
     code = "import sys, flexrel_sim.simulation; sys.exit('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], check=False)  # noqa: S603 - our own code
+    done = subprocess.run([sys.executable, "-c", code], check=False)
     assert done.returncode == 0

@@ -44,6 +44,7 @@ def test_a_grid_gives_every_combination_in_the_order_written(tmp_path: Path) -> 
 
 def test_a_list_of_grids_is_their_union_with_each_point_once(tmp_path: Path) -> None:
     sweep = """\
+pruning: {ratio: 0}
 sweep:
   - pruning.ratio: [0.1, 0.2]
     server.workers: [1]
@@ -57,6 +58,28 @@ sweep:
         {"server.workers": 2, "pruning.ratio": 0.2},
         {"server.workers": 1},
     ]
+
+
+def test_a_grid_leaves_a_key_that_only_another_grid_sweeps_at_its_default(tmp_path: Path) -> None:
+    sweep = "sweep: [{server.workers: [3]}, {pruning.ratio: [0.5], edge.service: [exponential]}]\n"
+    first, second = (point.scenario for point in study(tmp_path, sweep).points)
+    assert (first.pruning.ratio, first.edge.service) == (0, "deterministic")
+    assert (second.pruning.ratio, second.edge.service) == (0.5, "exponential")
+    assert (first.server.workers, second.server.workers) == (3, 1)
+
+
+def test_grids_that_meet_in_the_same_scenario_give_one_point(tmp_path: Path) -> None:
+    sweep = (
+        "pruning: {ratio: 0.1}\n"
+        "sweep: [{pruning.ratio: [0.1, 0.2]}, {server.workers: [1, 2]}, {pruning: [{seed: 0}]}]\n"
+    )
+    points = study(tmp_path, sweep).points
+    assert [(p.scenario.pruning.ratio, p.scenario.server.workers) for p in points] == [
+        (0.1, 1),
+        (0.2, 1),
+        (0.1, 2),
+    ]
+    assert [point.index for point in points] == [0, 1, 2]
 
 
 def test_a_value_written_twice_is_run_once(tmp_path: Path) -> None:
@@ -115,6 +138,14 @@ def test_a_section_and_another_of_its_keys_can_be_swept_together(tmp_path: Path)
     assert [(p.ratio, p.seed) for p in points] == [(0.1, 1), (0.1, 2)]
 
 
+def test_a_deeper_key_is_set_after_the_section_it_is_in_whatever_the_order(tmp_path: Path) -> None:
+    sweep = (
+        "sweep:\n  pruning.relevance.sum: [signed]\n  pruning: [{relevance: {target: predicted}}]\n"
+    )
+    relevance = study(tmp_path, sweep).points[0].scenario.pruning.relevance
+    assert (relevance.target, relevance.sum) == ("predicted", "signed")
+
+
 @pytest.mark.parametrize(
     "sweep",
     [
@@ -132,7 +163,7 @@ def test_a_key_swept_twice_is_refused_where_the_mapping_sets_it(tmp_path: Path, 
     assert "sweeps as well; keep one of the two" in found[0]
 
 
-@pytest.mark.parametrize("sweep", ["", "sweep:\n", "sweep: {}\n", "sweep: []\n"])
+@pytest.mark.parametrize("sweep", ["", "sweep:\n", "sweep: {}\n"])
 def test_nothing_swept_is_one_point(tmp_path: Path, sweep: str) -> None:
     assert values(tmp_path, sweep) == [{}]
     assert not study(tmp_path, sweep).is_study
@@ -144,6 +175,7 @@ def test_nothing_swept_is_one_point(tmp_path: Path, sweep: str) -> None:
         ("sweep: text\n", "sweep"),
         ("sweep: 3\n", "sweep"),
         ("sweep: 0\n", "sweep"),
+        ("sweep: []\n", "sweep"),
         ("sweep: false\n", "sweep"),
         ("sweep: [3]\n", "sweep[0]"),
         ("sweep: [{pruning.ratio: [0.1]}, {}]\n", "sweep[1]"),
@@ -153,7 +185,7 @@ def test_nothing_swept_is_one_point(tmp_path: Path, sweep: str) -> None:
 def test_a_sweep_that_is_no_grid_is_refused(tmp_path: Path, sweep: str, path: str) -> None:
     found = faults(tmp_path, sweep)
     assert len(found) == 1
-    assert found[0].startswith(f"FILE:8: {path}: must map dotted paths to their values")
+    assert found[0].startswith(f"FILE:8: {path}: must map dotted paths to ")
 
 
 @pytest.mark.parametrize("raw", ["3", "text", "[]", "null", "true"])
@@ -216,7 +248,7 @@ def test_a_huge_range_is_refused_without_being_unfolded(tmp_path: Path) -> None:
         peak_bytes = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert "must not ask for more than 100,000 points" in found[0]
+    assert found[0].startswith("FILE:8: sweep")
     # A million floats in a list take 32 MB; a fault takes none of them.
     assert peak_bytes < 16e6
 

@@ -96,19 +96,29 @@ def test_every_stage_of_a_tandem_of_exponential_stages_is_mm1() -> None:
     assert estimate.low <= waits_s + 0.6 + 0.5 + 0.4 + 2 * system.delay_s <= estimate.high
 
 
-def test_the_spread_of_replication_means_is_the_standard_error_of_theory() -> None:
-    # At rho = 0.3 waits forget each other within a few dozen requests, so that means of 4,000
-    # are close to normal and (n-1) s^2 / sigma^2 to chi-square.
+@pytest.fixture(scope="module")
+def waits_s() -> np.ndarray:
+    """Consecutive waits at rho = 0.3, where waits forget each other within a few dozen requests.
+
+    Means of 3,800 are then close to normal, and (n-1) s^2 / sigma^2 to chi-square.
+    """
     traces = replicate(make_system(edge_s=0.3, **EDGE_ONLY), RATE, 4400, replications=80)
-    means_s = [wait_s(trace, "edge")[400:4200].mean() for trace in traces]
-    error_s = mm1_mean_wait_standard_error_s(RATE, 0.3, 3800)
-    ratio = 79 * np.var(means_s, ddof=1) / error_s**2
-    assert chi2.ppf(0.0005, 79) < ratio < chi2.ppf(0.9995, 79)
+    return np.array([wait_s(trace, "edge")[400:4200] for trace in traces])
 
 
-def test_a_standard_error_that_forgets_correlation_would_be_refused_by_the_same_bound() -> None:
-    traces = replicate(make_system(edge_s=0.3, **EDGE_ONLY), RATE, 4400, replications=80)
-    means_s = [wait_s(trace, "edge")[400:4200].mean() for trace in traces]
-    waits_s = np.concatenate([wait_s(trace, "edge")[400:4200] for trace in traces])
-    ratio = 79 * np.var(means_s, ddof=1) / (waits_s.var() / 3800)
-    assert ratio > chi2.ppf(0.9995, 79)
+def test_the_spread_of_replication_means_is_the_standard_error_of_theory(
+    waits_s: np.ndarray,
+) -> None:
+    replications, customers = waits_s.shape
+    error_s = mm1_mean_wait_standard_error_s(RATE, 0.3, customers)
+    ratio = (replications - 1) * waits_s.mean(axis=1).var(ddof=1) / error_s**2
+    low, high = chi2.ppf([0.0005, 0.9995], replications - 1)
+    assert low < ratio < high
+
+
+def test_a_standard_error_that_forgets_correlation_is_refused_by_the_same_bound(
+    waits_s: np.ndarray,
+) -> None:
+    replications, customers = waits_s.shape
+    ratio = (replications - 1) * waits_s.mean(axis=1).var(ddof=1) / (waits_s.var() / customers)
+    assert ratio > chi2.ppf(0.9995, replications - 1)

@@ -1,0 +1,217 @@
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load, save
+from torch import nn
+
+from flexrel_sim.codec import Codec, shipped_bytes
+from flexrel_sim.datasets import EvaluationSamples, evaluation_samples
+from flexrel_sim.errors import WorkError
+from flexrel_sim.measure import MeasureSpec
+from flexrel_sim.measure.network import measure_network
+from flexrel_sim.networks import CardFile
+from flexrel_sim.networks.build import load_network
+from flexrel_sim.partition import split_network
+from flexrel_sim.profile import Profile
+from flexrel_sim.pruning.prune import prune
+from tests.measure.scenarios import spec_of
+from tests.networks.cards import TINY_LAYERS, trained_tiny, write_checkpoint
+
+FILTERS = {"granularity": "filters", "ratio": 0.4}
+# More test samples than a batch holds, so that batches are seen to join.
+DATA = {"calibration": 30, "validation": 60, "test": 260}
+
+
+def samples_of(spec: MeasureSpec) -> EvaluationSamples:
+    data = spec.scenario.data
+    return evaluation_samples("digits", data.calibration, data.validation, data.test, data.seed)
+
+
+def pruned_network(spec: MeasureSpec) -> nn.Sequential:
+    calibration = samples_of(spec).calibration
+    images, labels = torch.from_numpy(calibration.images), torch.from_numpy(calibration.labels)
+    return prune(load_network(spec.card_file), spec.scenario.pruning, images, labels)
+
+
+def measured(spec: MeasureSpec) -> Profile:
+    (profile,) = measure_network([spec])
+    return profile
+
+
+def plain(profile: Profile) -> dict[str, Any]:
+    data = asdict(profile)
+    return data | {name: data[name].tolist() for name in ("payload_bytes", "correct")}
+
+
+CODECS = [
+    {"dtype": "float32"},
+    {"dtype": "float16", "compress": "zstd", "level": 1},
+    {"dtype": "uint8", "compress": "zstd"},
+    {"dtype": "uint8"},
+]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("pruning", [{}, {"ratio": 0.8}, FILTERS])
+def test_accuracy_and_payload_are_those_of_samples_sent_one_by_one(
+    tiny: CardFile, codec: dict[str, Any], pruning: dict[str, Any]
+) -> None:
+    cut = "relu1_2"
+    spec = spec_of(tiny, data=DATA, codec=codec, pruning=pruning, split={"cut": cut})
+    profile = measured(spec)
+    head, tail = split_network(pruned_network(spec), cut)
+    coder = Codec(**codec)
+    samples = samples_of(spec)
+    images = torch.from_numpy(np.concatenate([samples.validation.images, samples.test.images]))
+    answers = []
+    with torch.inference_mode():
+        for image in images:
+            boundary = head(image[None])[0].numpy()
+            received = coder.decode(coder.encode(boundary), boundary.shape)
+            answers.append(int(tail(torch.from_numpy(received[None])).argmax(1)))
+        # Alone and in a batch a number may differ in its last bit, which zstd may see.
+        batches = [head(batch).numpy() for batch in images.split(250)]
+    sizes = [len(coder.encode(boundary)) for boundary in np.concatenate(batches)]
+    right = np.array(answers[:60]) == samples.validation.labels
+    assert profile.correct.tolist() == (answers[60:] == samples.test.labels).tolist()
+    assert (profile.validation_correct, profile.validation_samples) == (right.sum(), 60)
+    assert profile.payload_bytes.tolist() == sizes[60:]
+    assert len(set(sizes)) == 1 or coder.compress == "zstd"
+
+
+def test_at_cut_edge_nothing_is_sent_and_the_whole_network_answers(tiny: CardFile) -> None:
+    spec = spec_of(tiny, data=DATA, pruning=FILTERS, split={"cut": "edge"})
+    profile = measured(spec)
+    test = samples_of(spec).test
+    answers = pruned_network(spec)(torch.from_numpy(test.images)).argmax(1).numpy()
+    assert profile.payload_bytes.tolist() == [0] * 260
+    assert profile.correct.tolist() == (answers == test.labels).tolist()
+    assert not profile.crosses_link
+    assert profile.tail == ()
+    assert profile.tail_weight_bytes == 0
+    assert profile.boundary_shape == (10,)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_at_cut_server_the_image_itself_is_encoded_and_sent(
+    tiny: CardFile, codec: dict[str, Any]
+) -> None:
+    spec = spec_of(tiny, codec=codec, split={"cut": "server"})
+    profile = measured(spec)
+    coder = Codec(**codec)
+    images = samples_of(spec).test.images
+    assert profile.payload_bytes.tolist() == [len(coder.encode(image)) for image in images]
+    assert profile.crosses_link
+    assert profile.head == ()
+    assert profile.head_weight_bytes == 0
+    assert profile.boundary_shape == (1, 8, 8)
+
+
+@pytest.mark.parametrize("pruning", [{}, {"ratio": 0.6}, FILTERS])
+def test_an_exact_codec_gives_the_same_answers_at_every_cut(
+    tiny: CardFile, pruning: dict[str, Any]
+) -> None:
+    cuts = ["server", *TINY_LAYERS[:-1], "edge"]
+    specs = [
+        spec_of(tiny, split={"cut": cut}, codec={"dtype": "float32"}, pruning=pruning)
+        for cut in cuts
+    ]
+    profiles = measure_network(specs)
+    assert len({tuple(profile.correct) for profile in profiles}) == 1
+    assert [profile.operating_point["split"]["cut"] for profile in profiles] == cuts
+
+
+@pytest.mark.parametrize("pruning", [{}, FILTERS])
+def test_cuts_and_codecs_measured_together_are_as_measured_alone(
+    tiny: CardFile, pruning: dict[str, Any]
+) -> None:
+    specs = [
+        spec_of(tiny, split={"cut": cut}, codec=codec, pruning=pruning)
+        for cut in ("pool2", "server", "edge", "conv1_1", "relu_fc1", "pool2")
+        for codec in ({"dtype": "uint8", "compress": "zstd"}, {"dtype": "float16"})
+    ]
+    assert len({spec.network_key for spec in specs}) == 1
+    together = measure_network(specs)
+    assert [plain(profile) for profile in together] == [plain(measured(spec)) for spec in specs]
+
+
+def test_the_number_of_threads_does_not_matter_and_is_left_as_it_was(tiny: CardFile) -> None:
+    spec = spec_of(tiny, data=DATA, pruning=FILTERS, codec={"compress": "zstd"})
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = plain(measured(spec))
+        assert torch.get_num_threads() == 1
+        torch.set_num_threads(2)
+        assert plain(measured(spec)) == one
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_profile_says_what_it_was_measured_from(tiny: CardFile) -> None:
+    spec = spec_of(tiny, pruning={"ratio": 0.5})
+    profile = measured(spec)
+    assert (profile.key, profile.network) == (spec.key, "tiny")
+    assert profile.operating_point == spec.operating_point
+    assert profile.provenance == spec.provenance
+    assert profile.answer_bytes == 4 * 10
+    assert profile.boundary_shape == (6, 4, 4)
+    assert [layer.name for layer in profile.head] == list(TINY_LAYERS[:5])
+    assert [layer.name for layer in profile.tail] == list(TINY_LAYERS[5:])
+
+
+def test_weight_bytes_are_the_layers_of_each_half_in_their_shipping_format(
+    tiny: CardFile,
+) -> None:
+    profile = measured(spec_of(tiny, pruning={"ratio": 0.9}))
+    for half, total in (
+        (profile.head, profile.head_weight_bytes),
+        (profile.tail, profile.tail_weight_bytes),
+    ):
+        assert total == sum(shipped_bytes(layer.weights, layer.nonzero_weights) for layer in half)
+        assert total < sum(layer.weight_bytes for layer in half)
+    # Biases are never pruned: 4 + 6 + 8 + 16 + 10 of them.
+    pruned = sum(layer.weights - layer.nonzero_weights for layer in profile.layers)
+    prunable = sum(layer.weights for layer in profile.layers) - 44
+    assert pruned == round(0.9 * prunable)
+
+
+def test_removing_filters_at_the_cut_shrinks_the_payload_by_their_share(tiny: CardFile) -> None:
+    exclude = ["conv1_1", "conv1_2", "fc1", "fc2"]
+    pruning = FILTERS | {"ratio": 0.5, "exclude": exclude}
+    codec = {"dtype": "float16"}
+    whole, half = (
+        measured(spec_of(tiny, codec=codec, split={"cut": "pool2"}, pruning=settings))
+        for settings in ({}, pruning)
+    )
+    assert whole.payload_bytes.tolist() == [2 * 8 * 2 * 2] * 50
+    assert half.payload_bytes.tolist() == [2 * 4 * 2 * 2] * 50
+    assert half.macs < whole.macs
+
+
+def not_a_number(folder: Path) -> CardFile:
+    tensors = load(trained_tiny().checkpoint)
+    tensors["conv1_1.weight"][0, 0, 0, 0] = torch.nan
+    return write_checkpoint(folder, save(tensors))
+
+
+@pytest.mark.parametrize("pruning", [{}, {"ratio": 0.5, "normalise": "none"}, FILTERS])
+def test_a_network_of_nan_is_a_work_error_that_names_its_card(
+    tmp_path: Path, pruning: dict[str, Any]
+) -> None:
+    card_file = not_a_number(tmp_path)
+    spec = spec_of(card_file, pruning=pruning)
+    with pytest.raises(WorkError, match="can't be measured: .*") as caught:
+        measure_network([spec])
+    assert str(caught.value).startswith(str(card_file.file))
+
+
+def test_a_network_of_nan_is_a_work_error_at_cut_edge_too(tmp_path: Path) -> None:
+    spec = spec_of(not_a_number(tmp_path), split={"cut": "edge"})
+    with pytest.raises(WorkError, match="can't be measured: "):
+        measure_network([spec])
