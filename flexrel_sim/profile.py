@@ -6,7 +6,6 @@ the key of everything it was measured from, and read without torch.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
@@ -182,9 +181,12 @@ def save_profile(profile: Profile, folder: Path) -> None:
         (partial / _ARRAYS_NAME).write_bytes(arrays)
         (partial / _JSON_NAME).write_text(json.dumps(data, indent=1), encoding="utf-8")
         partial.chmod(0o755)
-        # Another worker may have been first with the same content.
-        with contextlib.suppress(OSError):
+        try:
             partial.rename(folder)
+        except OSError:
+            # Another worker may have been first with the same content.
+            if not folder.is_dir():
+                raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -213,7 +215,7 @@ def load_profile(folder: Path) -> Profile:
         arrays = (folder / _ARRAYS_NAME).read_bytes()
     except OSError as error:
         raise ProfileError(f"{error.filename}: can't be read: {error.strerror}; {remedy}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ProfileError(f"{folder / _JSON_NAME}: is not complete JSON; {remedy}") from None
     version = data.get("version") if isinstance(data, dict) else None
     if version != PROFILE_VERSION:

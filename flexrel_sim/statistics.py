@@ -89,6 +89,5 @@ def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Estimat
     half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     scale = 1 + z * z / trials
     # At 0 and 1 the bound equals the proportion; rounding must not push it past.
-    return Estimate(
-        share, min(share, max(0.0, (centre - half) / scale)), max(share, (centre + half) / scale)
-    )
+    low = min(share, max(0.0, (centre - half) / scale))
+    return Estimate(share, low, max(share, min(1.0, (centre + half) / scale)))

@@ -91,7 +91,7 @@ class QuantityKind:
 
     def show(self, value: float) -> str:
         """Write an SI value so that `parse_quantity` gives exactly it again."""
-        number = str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+        number = str(int(value)) if value.is_integer() and abs(value) <= 1e15 else repr(value)
         return f"{number} {self.si_unit}"
 
     def __get_pydantic_core_schema__(
@@ -159,7 +159,7 @@ def parse_quantity(value: object, kind: QuantityKind) -> float:
     try:
         unit = _unit(match["unit"])
         magnitude = _REGISTRY.Quantity(float(match["number"]), unit).m_as(_unit(kind.si_unit))
-    except (pint.UndefinedUnitError, pint.DimensionalityError):
+    except (pint.PintError, ValueError):
         raise ValueError(rule) from None
     if not math.isfinite(magnitude):
         raise ValueError(f"{rule}, and finite")
@@ -204,13 +204,13 @@ def spaced_quantities(start: str, stop: str, steps: int, *, log: bool) -> list[s
             for m in matches
             if m is not None
         ]
-    except (pint.UndefinedUnitError, pint.DimensionalityError):
+    except (pint.PintError, ValueError):
         raise ValueError("must go from one quantity to another of the same kind") from None
     return [f"{value!r} {unit}" for value in spaced(ends[0], ends[1], steps, log=log)]
 
 
 def spaced(start: float, stop: float, steps: int, *, log: bool) -> list[float]:
-    """Give evenly spaced numbers, both ends included, rounded to 12 significant digits.
+    """Give evenly spaced numbers, both ends as they are, the others to 12 significant digits.
 
     Parameters
     ----------
@@ -239,8 +239,9 @@ def spaced(start: float, stop: float, steps: int, *, log: bool) -> list[float]:
     if log:
         values = [start * (stop / start) ** share for share in shares]
     else:
-        values = [start + (stop - start) * share for share in shares]
-    return [float(f"{value:.12g}") for value in values]
+        values = [start * (1 - share) + stop * share for share in shares]
+    inner = [float(f"{value:.12g}") for value in values[1:-1]]
+    return [start, *inner, stop]
 
 
 def _unit(text: str) -> Any:

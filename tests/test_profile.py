@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flexrel_sim import profile as module
 from flexrel_sim.errors import ProfileError
 from flexrel_sim.profile import PROFILE_VERSION, Profile, load_profile, save_profile
 from flexrel_sim.statistics import wilson_interval
@@ -28,10 +29,13 @@ def plain(profile: Profile) -> dict[str, Any]:
     return data
 
 
-def change_json(folder: Path, **changes: Any) -> None:
+def change_json(folder: Path, *, without: str = "", **changes: Any) -> None:
+    """Change the JSON as an honest writer of another make would: its own hash is right."""
     file = folder / "profile.json"
-    data = json.loads(file.read_text(encoding="utf-8"))
-    file.write_text(json.dumps(data | changes), encoding="utf-8")
+    data = json.loads(file.read_text(encoding="utf-8")) | changes
+    data.pop(without, None)
+    data["content_sha256"] = module._content_digest(data)
+    file.write_text(json.dumps(data), encoding="utf-8")
 
 
 def test_a_profile_comes_back_as_it_was_saved(folder: Path) -> None:
@@ -168,23 +172,25 @@ def test_a_profile_of_another_version_is_refused(folder: Path, version: object) 
 )
 def test_json_of_another_make_is_refused_by_name(folder: Path, changes: dict[str, Any]) -> None:
     change_json(folder, **changes)
-    with pytest.raises(ProfileError, match=r"profiles/abc"):
+    with pytest.raises(ProfileError, match=r"profiles/abc: holds no profile "):
         load_profile(folder)
 
 
 def test_json_without_a_field_is_refused_by_name(folder: Path) -> None:
-    file = folder / "profile.json"
-    data = json.loads(file.read_text(encoding="utf-8"))
-    del data["answer_bytes"]
-    file.write_text(json.dumps(data), encoding="utf-8")
-    with pytest.raises(ProfileError, match=r"profiles/abc"):
+    change_json(folder, without="answer_bytes")
+    with pytest.raises(ProfileError, match=r"profiles/abc: holds no profile \(.*answer_bytes"):
         load_profile(folder)
 
 
-@pytest.mark.parametrize("changes", [{"validation_correct": 10}, {"answer_bytes": 1}])
-def test_a_number_changed_in_the_json_is_noticed(folder: Path, changes: dict[str, Any]) -> None:
-    change_json(folder, **changes)
-    with pytest.raises(ProfileError, match=r"abc.*changed"):
+@pytest.mark.parametrize(
+    ("old", "new"), [('"validation_correct": 8', '"validation_correct": 9'), (": 4000", ": 1")]
+)
+def test_a_number_changed_in_the_json_is_noticed(folder: Path, old: str, new: str) -> None:
+    file = folder / "profile.json"
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(ProfileError, match=r"abc/profile\.json: .*changed"):
         load_profile(folder)
 
 
@@ -203,7 +209,7 @@ def test_samples_that_hold_a_pickle_are_refused_and_not_run(folder: Path, tmp_pa
     file = folder / "samples.npz"
     np.savez(file, payload_bytes=bomb, correct=np.array([True]))
     change_json(folder, samples_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
-    with pytest.raises(ProfileError, match=r"profiles/abc"):
+    with pytest.raises(ProfileError, match=r"profiles/abc: holds no profile "):
         load_profile(folder)
     assert not canary.exists()
 

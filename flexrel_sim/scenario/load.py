@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,15 +13,16 @@ import yaml
 from pydantic import ValidationError
 
 from flexrel_sim.errors import Fault, ScenarioError
+from flexrel_sim.scenario.overrides import overridden
 from flexrel_sim.scenario.refusals import FaultMaker, fault_maker, validation_faults
 from flexrel_sim.scenario.schema import MODEL_SECTIONS, Scenario, SystemScenario
-from flexrel_sim.scenario.source import KeyPath, YamlSource, dotted, read_yaml
+from flexrel_sim.scenario.source import YAML_VALUE_ERRORS, KeyPath, YamlSource, dotted, read_yaml
 from flexrel_sim.scenario.sweep import (
     SweptValue,
     apply_swept,
     combinations,
+    grids_with_origin,
     read_grids,
-    set_path,
 )
 
 __all__ = ["Point", "ScenarioFile", "load_scenario", "load_system_scenario", "parse_override"]
@@ -90,7 +90,7 @@ class ScenarioFile(Generic[S]):
     ) -> Fault:
         """Make a fault at a key of a point, placed where the file sets that key."""
         key_path = tuple(path.split("."))
-        return _placed(self.source, self.overrides, point.swept, key_path)(rule, value, remedy)
+        return _placed(self.source, point.swept, key_path)(rule, value, remedy)
 
     def resolved(self) -> dict[str, Any]:
         """Give the whole scenario with its defaults and sweep, ready to write as YAML."""
@@ -152,14 +152,14 @@ def load_system_scenario(
     rule = "is part of the profile and can't vary in a simulation of it"
     faults = [
         source.fault((*origin, path), rule, remedy=remedy)
-        for origin, grid in _grids_with_origin(grids)
+        for origin, grid in grids_with_origin(grids)
         for path in grid
         if str(path).split(".")[0] in MODEL_SECTIONS
     ]
     faults += [
         Fault(path, rule, value, remedy, place=f"--set {path}")
         for path, value in (overrides or {}).items()
-        if path.split(".")[0] in MODEL_SECTIONS
+        if path.removeprefix("sweep.").partition(".")[0] in MODEL_SECTIONS
     ]
     if faults:
         raise ScenarioError(faults)
@@ -168,32 +168,21 @@ def load_system_scenario(
     )
 
 
-def _grids_with_origin(grids: object) -> Iterable[tuple[KeyPath, dict[str, Any]]]:
-    if isinstance(grids, dict):
-        yield ("sweep",), grids
-    elif isinstance(grids, list):
-        for index, grid in enumerate(grids):
-            if isinstance(grid, dict):
-                yield ("sweep", index), grid
-
-
 def _load(schema: type[S], source: YamlSource, overrides: Mapping[str, Any]) -> ScenarioFile[S]:
-    source = _overridden(source, overrides)
-    names = frozenset(overrides)
+    source = overridden(source, overrides)
     grids, faults = read_grids(source)
     data = {key: value for key, value in source.data.items() if key != "sweep"}
     data.setdefault("name", _name_of(source.file))
-    swept_points = combinations(grids) or [{}]
-    # A key may be given by the sweep alone: the base scenario then takes its first value.
-    first = {path: values[0] for grid in reversed(grids) for path, values in grid.items()}
-    base_swept = {path: swept for path, swept in first.items() if not _present(data, path)}
-    base, base_faults = _validated(schema, source, names, data, base_swept)
+    base, base_faults = _validated(schema, source, data, {})
+    needed = _needed(base_faults, grids)
+    if needed:
+        base, base_faults = _validated(schema, source, data, needed)
     faults += base_faults
     points: list[Point[S]] = []
     seen: set[str] = set()
-    for swept in swept_points:
-        scenario, point_faults = _validated(schema, source, names, data, {**base_swept, **swept})
-        faults += point_faults
+    for swept in combinations(grids) or [{}]:
+        scenario, point_faults = _validated(schema, source, data, {**needed, **swept})
+        faults += point_faults if swept else []
         name = scenario.model_dump_json() if scenario is not None else ""
         if scenario is not None and name not in seen:
             # Grids may meet: what is the same scenario is one point.
@@ -201,83 +190,50 @@ def _load(schema: type[S], source: YamlSource, overrides: Mapping[str, Any]) -> 
             points.append(Point(len(points), swept, scenario))
     if faults or base is None:
         raise ScenarioError(faults)
-    return ScenarioFile(source, base, tuple(points), names)
+    return ScenarioFile(source, base, tuple(points), frozenset(overrides))
 
 
 def _name_of(file: Path) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).lstrip("._-") or "scenario"
 
 
-def _present(data: Mapping[str, Any], path: str) -> bool:
-    node: Any = data
-    for key in path.split("."):
-        if not isinstance(node, dict) or key not in node:
-            return False
-        node = node[key]
-    return True
-
-
-def _overridden(source: YamlSource, overrides: Mapping[str, Any]) -> YamlSource:
-    if not overrides:
-        return source
-    data = copy.deepcopy(source.data)
-    for path, value in overrides.items():
-        if path.startswith("sweep."):
-            sweep = data.setdefault("sweep", {})
-            if not isinstance(sweep, dict):
-                rule = "can't be set where the sweep is a list of grids"
-                raise ScenarioError(
-                    [Fault(path, rule, value, "edit the file", place=f"--set {path}")]
-                )
-            sweep[path.removeprefix("sweep.")] = value
-            continue
-        for _, grid in _grids_with_origin(data.get("sweep")):
-            grid.pop(path, None)
-        set_path(data, path, value)
-    sweep = data.get("sweep")
-    if isinstance(sweep, list):
-        data["sweep"] = [grid for grid in sweep if grid != {}]
-    if "sweep" in data and not data["sweep"]:
-        del data["sweep"]
-    return YamlSource(source.file, data, source.lines, source.sha256)
+def _needed(
+    faults: list[Fault], grids: list[dict[str, list[SweptValue]]]
+) -> dict[str, SweptValue]:
+    """Give the first value of every required key that only the sweep gives."""
+    required = [fault.path for fault in faults if fault.rule == "is required"]
+    first = {path: values[0] for grid in reversed(grids) for path, values in grid.items()}
+    return {
+        path: swept
+        for path, swept in first.items()
+        if any(path == missing or path.startswith(f"{missing}.") for missing in required)
+    }
 
 
 def _validated(
-    schema: type[S],
-    source: YamlSource,
-    overrides: frozenset[str],
-    data: dict[str, Any],
-    swept: dict[str, SweptValue],
+    schema: type[S], source: YamlSource, data: dict[str, Any], swept: dict[str, SweptValue]
 ) -> tuple[S | None, list[Fault]]:
     try:
         return schema.model_validate(apply_swept(data, swept)), []
     except ValidationError as error:
-        return None, validation_faults(schema, error, partial(_placed, source, overrides, swept))
+        return None, validation_faults(schema, error, partial(_placed, source, swept))
 
 
-def _placed(
-    source: YamlSource,
-    overrides: frozenset[str],
-    swept: Mapping[str, SweptValue],
-    path: KeyPath,
-) -> FaultMaker:
+def _placed(source: YamlSource, swept: Mapping[str, SweptValue], path: KeyPath) -> FaultMaker:
     """Find who set a key, and give a maker of faults there."""
     for length in range(len(path), 0, -1):
         prefix = ".".join(str(key) for key in path[:length])
         if prefix in swept:
             origin = (*swept[prefix].origin, *path[length:])
             return fault_maker(dotted(origin), source.place(origin))
-        if prefix in overrides:
-            return fault_maker(dotted(path), f"--set {prefix}")
-    # A section that is not in the file came with the key below it.
+    # What is wrong with a section may have come with a key below it.
     below = f"{'.'.join(str(key) for key in path)}."
-    if path not in source.lines:
-        for name in swept:
-            if name.startswith(below):
-                return fault_maker(dotted(swept[name].origin), source.place(swept[name].origin))
-        for name in overrides:
-            if name.startswith(below):
-                return fault_maker(dotted(path), f"--set {name}")
+    for name, value in swept.items():
+        if name.startswith(below):
+            return fault_maker(dotted(value.origin), source.place(value.origin))
+    for option_path, option in source.options.items():
+        if option_path[: len(path)] == path:
+            return fault_maker(dotted(path), option)
     return fault_maker(dotted(path), source.place(path))
 
 
@@ -304,7 +260,7 @@ def parse_override(text: str) -> tuple[str, Any]:
         if not equals or not path.strip():
             raise ValueError
         return path.strip(), yaml.safe_load(value)
-    except (ValueError, yaml.YAMLError):
+    except (*YAML_VALUE_ERRORS, yaml.YAMLError):
         remedy = "write --set pruning.ratio=0.6 or --set 'link.uplink=5 Mbit/s'"
         raise ScenarioError(
             [Fault(path or "(none)", "must be path=value", value, remedy, f"--set {text}")]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -88,6 +88,8 @@ def _translated(
 ) -> Fault:
     context = detail.get("ctx", {})
     path: KeyPath = context.get("path", detail["loc"])
+    if path and path[-1] == "[key]":
+        path = path[:-1]
     about = _description(schema, path)
     kind = detail["type"]
     value = detail["input"]
@@ -103,7 +105,8 @@ def _translated(
         value = None if "path" in context else value
         fault = placed(path)(context["rule"], value, context["remedy"])
     elif kind == "invalid_key":
-        fault = placed(path[:-1])("keys must be text", path[-1], "put it in quotes, or remove it")
+        key_path = (*path[:-1], str(path[-1]))
+        fault = placed(key_path)("keys must be text", value, "put it in quotes, or remove it")
     elif kind in ("model_type", "dict_type") and value is None:
         fault = placed(path)("must be a mapping of keys, and is empty", None, f"fill it: {about}")
     elif kind in ("model_type", "dict_type"):
@@ -120,9 +123,15 @@ def _schema_at(schema: type[BaseModel], path: KeyPath) -> type[BaseModel] | None
     current: type[BaseModel] | None = schema
     for key in path:
         fields = current.model_fields if current else {}
-        kind = fields[str(key)].annotation if str(key) in fields else None
-        current = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+        annotation = fields[str(key)].annotation if str(key) in fields else None
+        # An optional section is a union of its class and None.
+        kinds = [annotation, *get_args(annotation)]
+        current = next((kind for kind in kinds if _is_section(kind)), None)
     return current
+
+
+def _is_section(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def _keys(schema: type[BaseModel], path: KeyPath) -> list[str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
-    field_validator,
     model_serializer,
     model_validator,
 )
@@ -59,7 +60,7 @@ class Section(BaseModel):
     """Base of all sections: unknown keys and silent conversions are refused."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
 
@@ -212,7 +213,7 @@ class Constraint(Section):
             return value
         match = _CONSTRAINT.fullmatch(value) if isinstance(value, str) else None
         if match is None or not math.isfinite(float(match[2])):
-            raise ValueError("must be a finite bound")
+            raise ValueError("must be a bound with a finite number")
         return cls(relation="<=" if match[1] == "<=" else ">=", bound=float(match[2]))
 
     @model_serializer
@@ -223,6 +224,26 @@ class Constraint(Section):
         """Tell whether a value keeps the bound."""
         return value <= self.bound if self.relation == "<=" else value >= self.bound
 
+
+def _known_metric(name: str) -> str:
+    if name not in METRICS:
+        context = {"rule": "unknown metric", "remedy": did_you_mean(name, METRICS)}
+        raise PydanticCustomError("metric", "{rule}", context)
+    return name
+
+
+def _bound(value: object) -> Constraint:
+    try:
+        return Constraint.parse(value)
+    except ValueError as error:
+        remedy = "write '<= 0.2' or '>= 0.95', the number in the metric's own unit"
+        context = {"rule": str(error), "remedy": remedy}
+        raise PydanticCustomError("constraint", "{rule}", context) from None
+
+
+MetricName = Annotated[str, AfterValidator(_known_metric)]
+
+Bound = Annotated[Constraint, BeforeValidator(_bound)]
 
 Grid = dict[str, list[Any] | Range]
 """Dotted paths to the values they take; every combination is a point."""
@@ -240,41 +261,13 @@ class SystemScenario(Section):
     simulation: SimulationSection = SimulationSection()
     sweep: Grid | list[Grid] = Field(default_factory=dict)
     """Keys to vary: dotted path to a list or a range; a list of such grids is their union."""
-    objectives: dict[str, Literal["min", "max"]] = Field(
+    objectives: dict[MetricName, Literal["min", "max"]] = Field(
         default={"latency_p95_s": "min", "uplink_bytes": "min", "accuracy": "max"},
         min_length=1,
     )
     """What the Pareto front trades, most important first."""
-    constraints: dict[str, Constraint] = Field(default_factory=dict)
+    constraints: dict[MetricName, Bound] = Field(default_factory=dict)
     """What the chosen operating point must keep."""
-
-    @field_validator("constraints", mode="before")
-    @classmethod
-    def _parse_constraints(cls, value: object) -> object:
-        if not isinstance(value, dict):
-            return value
-        parsed = {}
-        for name, bound in value.items():
-            try:
-                parsed[name] = Constraint.parse(bound)
-            except ValueError as error:
-                context = {
-                    "path": ("constraints", str(name)),
-                    "rule": f"{error}, got {bound!r}",
-                    "remedy": "write '<= 0.2' or '>= 0.95', the number in the metric's own unit",
-                }
-                raise PydanticCustomError("constraint", "{rule}", context) from None
-        return parsed
-
-    @field_validator("objectives", "constraints")
-    @classmethod
-    def _metrics_are_known(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name in value:
-            if name not in METRICS:
-                remedy = did_you_mean(name, METRICS)
-                rule = f"must name metrics, and {name!r} is none"
-                raise PydanticCustomError("metric", "{rule}", {"rule": rule, "remedy": remedy})
-        return value
 
     @model_validator(mode="after")
     def _requests_are_enough_and_not_too_many(self) -> Self:

@@ -6,15 +6,25 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from flexrel_sim.errors import Fault, ScenarioError
 
-__all__ = ["KeyPath", "YamlSource", "dotted", "read_yaml"]
+__all__ = ["YAML_VALUE_ERRORS", "KeyPath", "YamlSource", "dotted", "read_yaml"]
 
 KeyPath = tuple[str | int, ...]
+
+YAML_VALUE_ERRORS: Final = (
+    ValueError,
+    RecursionError,
+    KeyError,
+    AttributeError,
+    IndexError,
+    TypeError,
+)
+"""What PyYAML raises on a value that is not of its tag, such as ``!!bool maybe``."""
 
 # Aliases can make a small file huge ("billion laughs"): no honest scenario has this many nodes.
 _NODES_MAX = 20_000
@@ -34,16 +44,21 @@ class YamlSource:
         Line number of each key path, from 1.
     sha256
         Hash of the file as it was read.
+    options
+        Key paths that the command line set, and the option that did.
     """
 
     file: Path
     data: dict[str, Any]
     lines: dict[KeyPath, int] = field(default_factory=dict)
     sha256: str = ""
+    options: dict[KeyPath, str] = field(default_factory=dict)
 
     def place(self, path: KeyPath) -> str:
-        """Give ``file:line`` of a key path, or of its nearest ancestor that is in the file."""
+        """Give the option, or ``file:line``, that set a key path or its nearest known ancestor."""
         for length in range(len(path), 0, -1):
+            if path[:length] in self.options:
+                return self.options[path[:length]]
             if path[:length] in self.lines:
                 return f"{self.file}:{self.lines[path[:length]]}"
         return f"{self.file}:1"
@@ -94,7 +109,7 @@ def read_yaml(file: Path) -> YamlSource:
         raise _yaml_error(file, error) from None
     except yaml.YAMLError as error:
         raise _error(file, 1, f"is not YAML: {error}", "check the file's characters") from None
-    except (ValueError, RecursionError) as error:
+    except YAML_VALUE_ERRORS as error:
         raise _error(file, 1, f"can't be read as YAML: {error}", "simplify the file") from None
     if not isinstance(data, dict):
         remedy = "start it with a key, such as 'name: my-scenario'"

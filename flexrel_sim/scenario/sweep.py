@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -14,12 +15,24 @@ from flexrel_sim.scenario.schema import Range
 from flexrel_sim.scenario.source import KeyPath, YamlSource
 from flexrel_sim.units import spaced, spaced_quantities
 
-__all__ = ["SweptValue", "apply_swept", "read_grids"]
+__all__ = [
+    "PINNED",
+    "SweptValue",
+    "apply_swept",
+    "combinations",
+    "grids_with_origin",
+    "read_grids",
+    "set_path",
+]
 
 _NOT_SWEPT = ("name", "sweep", "objectives", "constraints")
 
 # A grid is held in memory and run to the end: a slip in a range should not ask for a week.
 _POINTS_MAX = 100_000
+
+
+PINNED: Final = object()
+"""Stands for a grid that the command line has emptied."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,8 @@ def read_grids(source: YamlSource) -> tuple[list[dict[str, list[SweptValue]]], l
     grids = []
     for index, grid in enumerate(listed):
         origin: KeyPath = ("sweep", index) if isinstance(raw, list) else ("sweep",)
+        if grid is PINNED:
+            continue
         if not isinstance(grid, dict) or not grid:
             remedy = "write 'link.uplink: [5 Mbit/s, 10 Mbit/s]'"
             faults.append(
@@ -75,6 +90,16 @@ def read_grids(source: YamlSource) -> tuple[list[dict[str, list[SweptValue]]], l
     size_faults = _size_faults(source, grids)
     # Sound keys of a faulty sweep are still checked, so that all faults show at once.
     return ([] if size_faults else grids), faults + size_faults
+
+
+def grids_with_origin(grids: object) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
+    """Give the grids of a sweep section that are mappings, and where each stands."""
+    if isinstance(grids, dict):
+        yield ("sweep",), grids
+    elif isinstance(grids, list):
+        for index, grid in enumerate(grids):
+            if isinstance(grid, dict):
+                yield ("sweep", index), grid
 
 
 def combinations(grids: list[dict[str, list[SweptValue]]]) -> list[dict[str, SweptValue]]:
@@ -127,7 +152,8 @@ def set_path(data: dict[str, Any], path: str, value: Any) -> None:
             inner = data[section] = {}
         data = inner
     if isinstance(value, dict) and isinstance(data.get(key), dict):
-        data[key] = {**data[key], **value}
+        for inner, inner_value in value.items():
+            set_path(data[key], str(inner), inner_value)
     else:
         data[key] = copy.deepcopy(value)
 
@@ -179,11 +205,10 @@ def _size_faults(source: YamlSource, grids: list[dict[str, list[SweptValue]]]) -
         rule = f"must not ask for more than {_POINTS_MAX:,} points"
         faults.append(source.fault(("sweep",), rule, count, "use fewer values"))
     for grid in grids:
-        for path in grid:
-            section, _, key = path.rpartition(".")
-            twice = [
-                s for s in grid.get(section, []) if isinstance(s.value, dict) and key in s.value
-            ]
+        for path, other in itertools.permutations(grid, 2):
+            if not path.startswith(f"{other}."):
+                continue
+            key = path.removeprefix(f"{other}.")
             faults += [
                 source.fault(
                     swept.origin,
@@ -191,9 +216,18 @@ def _size_faults(source: YamlSource, grids: list[dict[str, list[SweptValue]]]) -
                     None,
                     "keep one of the two",
                 )
-                for swept in twice
+                for swept in grid[other]
+                if _holds(swept.value, key.split("."))
             ]
     return faults
+
+
+def _holds(value: object, keys: list[str]) -> bool:
+    for key in keys:
+        if not isinstance(value, dict) or key not in value:
+            return False
+        value = value[key]
+    return True
 
 
 def _product(grid: dict[str, list[SweptValue]]) -> int:

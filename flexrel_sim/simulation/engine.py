@@ -106,6 +106,8 @@ def simulate(
         One record per request, in order of creation.
     """
     request_bytes = payload_bytes[draws.sample]
+    if not system.crosses_link:
+        request_bytes = np.zeros_like(request_bytes)
     env = simpy.Environment()
     life = _Life(env, system, draws, request_bytes)
     for index in range(draws.created_s.size):

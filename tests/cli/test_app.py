@@ -165,7 +165,7 @@ def test_a_damaged_profile_is_one_line(workspace):
 def test_a_folder_with_something_else_in_it_is_refused(workspace):
     (workspace / "mine").mkdir()
     (workspace / "mine" / "thesis.txt").write_text("x")
-    refused(call("run", "small.yaml", "-o", "mine"), "holds something else", "-o")
+    refused(call("run", "small.yaml", "-o", "mine"), "holds 'thesis.txt'", "-o")
 
 
 @pytest.mark.parametrize(

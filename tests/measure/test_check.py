@@ -93,7 +93,10 @@ workload: {rate: 12 /s}
     assert by_path["pruning.criterion"].startswith("FILE:8: ")
     assert "did you mean 'magnitude'?" in by_path["pruning.criterion"]
     assert by_path["pruning.ratio"].startswith("FILE:9: ")
-    assert "at most 1 - min_kept = 0.6, got 0.7" in by_path["pruning.ratio"]
+    assert (
+        "every layer keeps pruning.min_kept, and a unit at least, got 0.7"
+        in by_path["pruning.ratio"]
+    )
     assert by_path["pruning.exclude"].startswith("FILE:11: ")
     assert "got 'conv2-1'; did you mean 'conv2_1'?" in by_path["pruning.exclude"]
 

@@ -114,7 +114,9 @@ def test_a_truncated_or_changed_checkpoint_is_refused_with_its_file_and_remedy(
     with pytest.raises(CheckpointError, match="truncated or not the file on its card") as caught:
         load_network(trained)
     assert str(caught.value).startswith(str(trained.checkpoint))
-    assert f"restore it, or train it with 'flexrel-sim train {trained.file}'" in str(caught.value)
+    assert f"restore it, or train it with 'flexrel-sim train {trained.file} --force'" in str(
+        caught.value
+    )
 
 
 def test_a_checkpoint_of_another_architecture_is_refused_with_its_file_and_remedy(

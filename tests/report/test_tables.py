@@ -102,7 +102,7 @@ def test_provenance_names_versions_hashes_and_seed(finished, workspace):
     scenario = (workspace / "study.yaml").read_bytes()
     assert data["scenario_sha256"] == hashlib.sha256(scenario).hexdigest()
     checkpoint = (workspace / "tiny.safetensors").read_bytes()
-    found = data["measured_from"]["checkpoint_sha256"]
+    found = data["measured_from"]["tiny"]["checkpoint_sha256"]
     assert found == hashlib.sha256(checkpoint).hexdigest()
 
 

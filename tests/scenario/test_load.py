@@ -222,6 +222,15 @@ def test_a_faulty_override_is_placed_at_its_option(tmp_path: Path) -> None:
     assert any(line.startswith("--set edge: edge: must be a mapping") for line in found)
 
 
+def test_an_unknown_section_is_placed_at_the_option_or_sweep_that_made_it(tmp_path: Path) -> None:
+    found = faults(tmp_path, SCENARIO_YAML, {"link.delay": "1 s", "lnk.delay": "1 s"})
+    assert len(found) == 1
+    assert found[0].startswith("--set lnk.delay: lnk: unknown key; did you mean 'link'?")
+    found = faults(tmp_path, SCENARIO_YAML + "sweep:\n  lnk.delay:\n    - 1 s\n")
+    assert len(found) == 1
+    assert found[0].startswith("FILE:10: sweep.lnk.delay[0]: unknown key; did you mean 'link'?")
+
+
 def test_an_override_below_a_plain_value_is_placed_at_its_option(tmp_path: Path) -> None:
     found = faults(tmp_path, SCENARIO_YAML, {"edge.device.name": "t4"})
     assert found[0].startswith("--set edge.device.name: edge.device: must be a valid string")
