@@ -241,7 +241,7 @@ def spaced(start: float, stop: float, steps: int, *, log: bool) -> list[float]:
     else:
         values = [start * (1 - share) + stop * share for share in shares]
     inner = [float(f"{value:.12g}") for value in values[1:-1]]
-    return [start, *inner, stop]
+    return [float(start), *inner, float(stop)]
 
 
 def _unit(text: str) -> Any:

@@ -197,9 +197,7 @@ def _name_of(file: Path) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).lstrip("._-") or "scenario"
 
 
-def _needed(
-    faults: list[Fault], grids: list[dict[str, list[SweptValue]]]
-) -> dict[str, SweptValue]:
+def _needed(faults: list[Fault], grids: list[dict[str, list[SweptValue]]]) -> dict[str, SweptValue]:
     """Give the first value of every required key that only the sweep gives."""
     required = [fault.path for fault in faults if fault.rule == "is required"]
     first = {path: values[0] for grid in reversed(grids) for path, values in grid.items()}

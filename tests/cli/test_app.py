@@ -255,6 +255,16 @@ def test_networks_lists_families_and_cards_trained_or_not(workspace):
     assert "cuts: server, conv1_1" in stdout
 
 
+def test_a_bad_card_does_not_hide_the_others(workspace):
+    (workspace / "bad.yaml").write_text("name: bad\n")
+    for name in ("small.yaml", "study.yaml"):
+        (workspace / name).unlink()
+    result = call("networks", ".")
+    assert result.exit_code == 2
+    assert "tiny.yaml: digits" in result.stdout
+    assert "bad.yaml:1: architecture: is required" in result.stderr
+
+
 def test_training_again_gives_the_same_bytes_and_leaves_the_checkpoint(workspace):
     before = (workspace / "tiny.safetensors").read_bytes()
     result = call("train", "tiny.yaml")

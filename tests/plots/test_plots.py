@@ -86,3 +86,22 @@ def test_the_same_study_gives_the_same_svg(study, tmp_path):
         draw_all(study, folder)
     for file in one.glob("*.svg"):
         assert file.read_bytes() == (two / file.name).read_bytes()
+
+
+def test_settings_that_differ_are_told_apart_in_the_legend(workspace):
+    text = (workspace / "small.yaml").read_text()
+    sweep = """sweep:
+  pruning:
+    - {min_kept: 0.01}
+    - {min_kept: 0.2, normalise: global}
+    - {min_kept: 0.01, exclude: [fc1], relevance: {sum: signed}}
+  pruning.ratio: [0.1, 0.3]
+"""
+    (workspace / "labels.yaml").write_text(text + sweep)
+    result = flexrel_sim.run("labels.yaml", "out", workers=1).result
+    (axes,) = accuracy_against_ratio(result).axes
+    assert len(labels(axes)) == len(set(labels(axes))) == 3
+    assert "min_kept 0.2" in labels(axes)[1]
+    assert "global scale" in labels(axes)[1]
+    assert "exclude fc1" in labels(axes)[2]
+    assert "label+signed" in labels(axes)[2]

@@ -1,6 +1,7 @@
 import csv
 import hashlib
 import json
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -115,3 +116,16 @@ def test_every_profile_of_the_study_is_stored_and_readable(finished):
 def test_the_summary_names_no_file_so_that_it_is_the_same_from_any_folder(finished, workspace):
     assert str(workspace) not in (finished.folder / "summary.json").read_text()
     assert "study.yaml" not in (finished.folder / "summary.json").read_text()
+
+
+def test_a_package_that_is_not_installed_has_no_version(finished, monkeypatch):
+    def version(name):
+        if name == "torch":
+            raise PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr("flexrel_sim.report.tables.version", version)
+    stored = next((finished.folder / "profiles").iterdir())
+    again = flexrel_sim.simulate(stored, "small.yaml", "again", workers=1)
+    data = json.loads((again.folder / "provenance.json").read_text())
+    assert data["versions"]["torch"] is None

@@ -264,6 +264,34 @@ def test_an_override_of_a_key_pins_it_in_swept_mappings_too(tmp_path: Path) -> N
     assert {point.scenario.pruning.ratio for point in file.points} == {0.5}
 
 
+def test_an_override_of_a_deep_key_pins_it_in_swept_mappings_that_set_it(tmp_path: Path) -> None:
+    text = SCENARIO_YAML + (
+        "sweep: {pruning: [{relevance: {sum: signed}}, {relevance: {target: predicted}}, {seed: 3}]}\n"
+    )
+    file = load_scenario(write_yaml(tmp_path, text), {"pruning.relevance.sum": "absolute"})
+    found = [point.scenario.pruning for point in file.points]
+    assert {pruning.relevance.sum for pruning in found} == {"absolute"}
+    assert [(pruning.relevance.target, pruning.seed) for pruning in found] == [
+        ("label", 0),
+        ("predicted", 0),
+        ("label", 3),
+    ]
+
+
+def test_an_override_does_not_hide_a_swept_section_that_is_no_mapping(tmp_path: Path) -> None:
+    text = SCENARIO_YAML + "sweep:\n  pruning: [{ratio: 0.1}, 5]\n"
+    found = faults(tmp_path, text, {"pruning.ratio": 0.5})
+    assert len(found) == 1
+    assert found[0].startswith("FILE:9: sweep.pruning[1]: must be a mapping of keys, got 5")
+
+
+def test_an_override_does_not_hide_an_empty_grid(tmp_path: Path) -> None:
+    text = SCENARIO_YAML + "sweep:\n  - pruning.ratio: [0.1]\n  - {}\n"
+    found = faults(tmp_path, text, {"link.delay": "1 ms"})
+    assert len(found) == 1
+    assert found[0].startswith("FILE:10: sweep[1]: must map dotted paths to ")
+
+
 def test_an_override_of_a_section_pins_its_swept_keys(tmp_path: Path) -> None:
     text = SCENARIO_YAML + "sweep: {pruning.ratio: [0.1, 0.2]}\n"
     file = load_scenario(write_yaml(tmp_path, text), {"pruning": {"ratio": 0.5}})

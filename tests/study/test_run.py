@@ -4,7 +4,7 @@ import pytest
 
 import flexrel_sim
 from flexrel_sim.api import silent
-from flexrel_sim.errors import ScenarioError
+from flexrel_sim.errors import InputError, ScenarioError
 from flexrel_sim.measure import cached_profile
 from flexrel_sim.profile import load_profile
 from flexrel_sim.scenario import load_scenario
@@ -121,3 +121,14 @@ def test_the_summary_is_the_same_to_the_byte_at_any_number_of_workers(workspace,
     one, two = (workspace / name / "summary.json" for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
     assert json.loads(one.read_text())["points"]
+
+
+def test_a_study_of_overloaded_points_only_is_refused_with_their_number(workspace):
+    with pytest.raises(ScenarioError, match=r"all \d+ points are overloaded; .*rho = "):
+        run(workspace, **{"workload.rate": "9000 /s", "split.cut": "pool1"})
+
+
+def test_a_cache_that_cannot_be_made_is_told_with_its_variable(workspace, monkeypatch):
+    monkeypatch.setenv("FLEXREL_CACHE", str(workspace / "small.yaml"))
+    with pytest.raises(InputError, match="can't hold the cache: .*set FLEXREL_CACHE"):
+        run(workspace, "small.yaml")
