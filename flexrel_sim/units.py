@@ -28,7 +28,7 @@ __all__ = [
 
 _DEFINITIONS: Final = """
 nano- = 1e-9 = n-
-micro- = 1e-6 = µ- = u-
+micro- = 1e-6 = µ- = μ- = u-
 milli- = 1e-3 = m-
 kilo- = 1e3 = k-
 mega- = 1e6 = M-
@@ -52,7 +52,7 @@ frame = []
 # one quotient of unit names reach it.
 _QUANTITY: Final = re.compile(
     r"\s*(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
-    r"\s*(?P<unit>[A-Za-zµ_]*(?:\s*/\s*[A-Za-zµ]+)?)\s*"
+    r"\s*(?P<unit>[A-Za-zµμ_]*(?:\s*/\s*[A-Za-zµμ]+)?)\s*"
 )
 
 

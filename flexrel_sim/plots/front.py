@@ -43,12 +43,19 @@ def pareto_front(result: StudyResult) -> Figure | None:
     figure, panels = new_figure(panels=2, width_in=8.6)
     for axes, (name, label, scale) in zip(panels, _PANELS, strict=True):
         _scatter(axes, [p for p in points if not p.on_front], name, scale, GREY, "dominated")
-        _scatter(axes, [p for p in points if p.on_front], name, scale, COLOURS[0], "Pareto front")
+        _scatter(
+            axes,
+            [p for p in points if p.on_front],
+            name,
+            scale,
+            COLOURS[0],
+            "Pareto front (numbers: points of the table)",
+        )
         if result.chosen is not None:
             _ring(axes, result.chosen, name, scale)
+        _number_front(axes, [p for p in points if p.on_front], name, scale)
         _constraint_line(axes, result)
         axes.set_xlabel(label)
-    _name_front(panels[1], [p for p in points if p.on_front])
     below = _focus(panels[0], points)
     if below:
         panels[0].text(
@@ -152,23 +159,19 @@ def _focus(axes: Axes, points: Sequence[PointResult]) -> int:
     return sum(p.profile.validation_accuracy.value < bottom for p in points)
 
 
-def _name_front(axes: Axes, front: Sequence[PointResult]) -> None:
-    named: set[str] = set()
-    for index, point in enumerate(front):
-        if not isinstance(point.outcome, Summary) or point.profile.key in named:
-            continue
-        named.add(point.profile.key)
-        sections = point.profile.operating_point
-        pruning, latency = sections["pruning"], point.outcome.metrics["latency_p95_s"]
-        of = f", {pruning['ratio']:.0%} {pruning['granularity']}" if pruning["ratio"] else ", dense"
-        axes.annotate(
-            f"{sections['split']['cut']}{of}",
-            (1e3 * latency.value, point.profile.validation_accuracy.value),
-            xytext=(4, -9 - 8 * (index % 2)),
-            textcoords="offset points",
-            fontsize=6.5,
-            color=COLOURS[0],
-        )
+def _number_front(axes: Axes, front: Sequence[PointResult], name: str, scale: float) -> None:
+    """Write each front point's index beside it, once per operating point."""
+    for point in {p.profile.key: p for p in reversed(front)}.values():
+        if isinstance(point.outcome, Summary):
+            cost = scale * point.outcome.metrics[name].value
+            axes.annotate(
+                str(point.index),
+                (cost, point.profile.validation_accuracy.value),
+                xytext=(5, -3 + 7 * (point.index % 2)),
+                textcoords="offset points",
+                fontsize=7,
+                color=COLOURS[0],
+            )
 
 
 def _ring(axes: Axes, point: PointResult, name: str, scale: float) -> None:

@@ -37,6 +37,7 @@ def overridden(source: YamlSource, overrides: Mapping[str, Any]) -> YamlSource:
     if not overrides:
         return source
     data = copy.deepcopy(source.data)
+    grids = [grid for _, grid in grids_with_origin(data.get("sweep")) if grid]
     options: dict[KeyPath, str] = {}
     for path, value in overrides.items():
         option = f"--set {path}"
@@ -49,7 +50,7 @@ def overridden(source: YamlSource, overrides: Mapping[str, Any]) -> YamlSource:
             _pin(data, leaf)
             options[tuple(leaf.split("."))] = option
         set_path(data, path, value)
-    _drop_emptied_grids(data)
+    _drop_emptied(data, [grid for grid in grids if not grid])
     return YamlSource(source.file, data, source.lines, source.sha256, options)
 
 
@@ -86,10 +87,13 @@ def _remove(value: Any, keys: list[str]) -> None:
         value.pop(keys[-1], None)
 
 
-def _drop_emptied_grids(data: dict[str, Any]) -> None:
+def _drop_emptied(data: dict[str, Any], emptied: list[dict[str, Any]]) -> None:
+    """Take out the grids of which pinning left nothing; an empty one of the user's stays."""
     sweep = data.get("sweep")
+    gone = {id(grid) for grid in emptied}
     if isinstance(sweep, list):
         # A grid keeps its place, so that the lines of the others stay right.
-        data["sweep"] = [PINNED if grid == {} else grid for grid in sweep]
-    if not sweep or (isinstance(sweep, list) and all(grid is PINNED for grid in data["sweep"])):
-        data.pop("sweep", None)
+        data["sweep"] = [PINNED if id(grid) in gone else grid for grid in sweep]
+    pinned = id(sweep) in gone or (sweep and data["sweep"] == [PINNED] * len(sweep))
+    if pinned:
+        del data["sweep"]

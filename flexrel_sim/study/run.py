@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +14,7 @@ from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile, SystemScenario
 from flexrel_sim.simulation import Summary, Trace, Unstable, simulate_point
 from flexrel_sim.study.executor import run_tasks
+from flexrel_sim.study.load_warnings import overload_warnings, saturation_warnings
 from flexrel_sim.study.result import KeepTrace, PointResult, StudyResult, rank
 
 __all__ = ["Progress", "check_all", "run_study", "simulate_study"]
@@ -182,39 +182,19 @@ def _simulated(
             outcome, traces = result
             keep_trace(point.index, traces)
         points.append(PointResult(point.index, point.values, point.scenario, task.profile, outcome))
-    told = _unstable_warnings(scenario_file, points)
+    told = overload_warnings(scenario_file, points)
     if told and len(told) == len(points):
         first = told[0]
         if len(told) > 1:
             first = replace(first, rule=f"all {len(told)} points are overloaded; {first.rule}")
         raise ScenarioError([first])
     ranked = rank(points, scenario_file.scenario)
-    return StudyResult(scenario_file, ranked, (*warnings, *told))
+    unsure = saturation_warnings(scenario_file, points)
+    return StudyResult(scenario_file, ranked, (*warnings, *told, *unsure))
 
 
 def _simulate(task: _SimulateTask) -> tuple[Summary, list[Trace]] | Unstable:
     return simulate_point(task.scenario, task.profile, task.folder)
-
-
-def _unstable_warnings(
-    scenario_file: ScenarioFile[Any], points: Sequence[PointResult]
-) -> list[Fault]:
-    warnings = []
-    for point, result in zip(scenario_file.points, points, strict=True):
-        if isinstance(result.outcome, Unstable):
-            unstable = result.outcome
-            at = ", ".join(f"{path} = {value}" for path, value in point.values.items())
-            rule = (
-                f"the {unstable.stage.name} is overloaded with rho = {unstable.load:.3g} >= 1"
-                f"{f' at {at}' if at else ''}: its queue grows for ever and has no latency"
-            )
-            remedy = (
-                f"lower workload.rate below {unstable.stable_below_per_s:.4g} /s, or improve"
-                f" {unstable.stage.setting}"
-            )
-            tell = partial(scenario_file.fault, point, unstable.stage.setting)
-            warnings.append(tell(rule, None, remedy))
-    return warnings
 
 
 def _device_faults(scenario_file: ScenarioFile[Any]) -> list[Fault]:

@@ -265,9 +265,8 @@ def test_an_override_of_a_key_pins_it_in_swept_mappings_too(tmp_path: Path) -> N
 
 
 def test_an_override_of_a_deep_key_pins_it_in_swept_mappings_that_set_it(tmp_path: Path) -> None:
-    text = SCENARIO_YAML + (
-        "sweep: {pruning: [{relevance: {sum: signed}}, {relevance: {target: predicted}}, {seed: 3}]}\n"
-    )
+    swept = "[{relevance: {sum: signed}}, {relevance: {target: predicted}}, {seed: 3}]"
+    text = f"{SCENARIO_YAML}sweep: {{pruning: {swept}}}\n"
     file = load_scenario(write_yaml(tmp_path, text), {"pruning.relevance.sum": "absolute"})
     found = [point.scenario.pruning for point in file.points]
     assert {pruning.relevance.sum for pruning in found} == {"absolute"}

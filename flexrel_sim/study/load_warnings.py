@@ -1,0 +1,82 @@
+"""Warnings about load: queues that never settle, and queues that had no time to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from flexrel_sim.errors import Fault
+from flexrel_sim.scenario import Point, ScenarioFile
+from flexrel_sim.simulation import Summary, Unstable
+from flexrel_sim.study.result import PointResult
+from flexrel_sim.theory import mm1_mean_wait_s, mm1_mean_wait_standard_error_s
+
+__all__ = ["overload_warnings", "saturation_warnings"]
+
+# Below this load, waits are short and the intervals tell enough.
+_HEAVY_LOAD = 0.8
+
+# A mean wait that is known to no better than half of itself is hardly known.
+_RELATIVE_ERROR_MAX = 0.5
+
+
+def overload_warnings(
+    scenario_file: ScenarioFile[Any], points: Sequence[PointResult]
+) -> list[Fault]:
+    """Tell of every point whose queue grows without end, and how to stop it."""
+    warnings = []
+    for point, result in zip(scenario_file.points, points, strict=True):
+        if isinstance(result.outcome, Unstable):
+            unstable = result.outcome
+            rule = (
+                f"the {unstable.stage.name} is overloaded with rho = {unstable.load:.3g} >= 1"
+                f"{_where(point)}: its queue grows for ever and has no latency"
+            )
+            remedy = (
+                f"lower workload.rate below {unstable.stable_below_per_s:.4g} /s, or improve"
+                f" {unstable.stage.setting}"
+            )
+            tell = partial(scenario_file.fault, point, unstable.stage.setting)
+            warnings.append(tell(rule, None, remedy))
+    return warnings
+
+
+def saturation_warnings(
+    scenario_file: ScenarioFile[Any], points: Sequence[PointResult]
+) -> list[Fault]:
+    """Tell of points whose queue is too close to saturation for so short a run.
+
+    Parameters
+    ----------
+    scenario_file
+        What was run.
+    points
+        What came of it.
+
+    Returns
+    -------
+    list of Fault
+        One per point whose busiest stage, were it an M/M/1 queue, would have a standard error of
+        its mean wait above half of that mean: replications that short start empty and underrate it.
+    """
+    warnings = []
+    for point, result in zip(scenario_file.points, points, strict=True):
+        outcome = result.outcome
+        if not isinstance(outcome, Summary) or outcome.loads[outcome.busiest] < _HEAVY_LOAD:
+            continue
+        load = outcome.loads[outcome.busiest]
+        error = mm1_mean_wait_standard_error_s(load, 1.0, outcome.counted_requests)
+        if error > _RELATIVE_ERROR_MAX * mm1_mean_wait_s(load, 1.0):
+            rule = (
+                f"the {outcome.busiest} is close to saturation with rho = {load:.3g}"
+                f"{_where(point)}: {outcome.counted_requests:,} requests are too few for its wait"
+            )
+            tell = partial(scenario_file.fault, point, "workload.duration")
+            warnings.append(tell(rule, None, "lengthen the run, or lower the load"))
+    return warnings
+
+
+def _where(point: Point[Any]) -> str:
+    at = ", ".join(f"{path} = {value}" for path, value in point.values.items())
+    return f" at {at}" if at else ""
