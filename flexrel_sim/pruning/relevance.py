@@ -165,7 +165,8 @@ def _layer_sums(layer: Prunable, source: Tensor, sink: Tensor, *, absolute: bool
     if absolute:
         source, sink = source.abs(), sink.abs()
     # Samples first: everything after them is linear in the sum.
-    inputs, outputs = source.double().sum(0), sink.double().sum(0)
+    inputs = source.sum(0, dtype=torch.float64)
+    outputs = sink.sum(0, dtype=torch.float64)
     if isinstance(layer, nn.Linear):
         return RelevanceSums(inputs, outputs)
     padded = functional.pad(inputs, layer._reversed_padding_repeated_twice)
