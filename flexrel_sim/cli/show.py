@@ -26,6 +26,9 @@ _ROWS_MAX = 20
 # Pipes and logs have no width of their own; this one holds every column.
 _WIDTH_OFF_TERMINAL = 140
 
+# A narrower terminal shows fewer figures and no intervals; table.csv has them all.
+_WIDTH_OF_INTERVALS = 125
+
 
 def progress(label: str, items: Iterable[Any], total: int) -> Iterable[Any]:
     """Show a bar on stderr, or nothing where that is not a terminal."""
@@ -56,7 +59,7 @@ def show_run(finished: Run) -> None:
     shown.sort(key=lambda point: (not point.chosen, point.index))
     unstable = sum(not isinstance(point.outcome, Summary) for point in result.points)
     if shown:
-        console.print(_table(finished, shown[:_ROWS_MAX]))
+        console.print(_table(finished, shown[:_ROWS_MAX], console.width))
     count = len(result.points)
     overloaded = f", {unstable} of them overloaded" if unstable else ""
     more = f" (the first {_ROWS_MAX} shown)" if len(shown) > _ROWS_MAX else ""
@@ -72,7 +75,7 @@ def show_run(finished: Run) -> None:
             click.echo(f"picture   {picture}")
 
 
-def _table(finished: Run, points: list[PointResult]) -> Table:
+def _table(finished: Run, points: list[PointResult], width: int) -> Table:
     table = Table(
         title=f"{finished.result.scenario_file.scenario.name}: Pareto front",
         title_justify="left",
@@ -81,17 +84,21 @@ def _table(finished: Run, points: list[PointResult]) -> Table:
     )
     table.add_column("", min_width=1)
     table.add_column("point", justify="right")
-    table.add_column("pruning")
-    table.add_column("cut")
-    for head in ("accuracy [95 %]", "p95 / ms [95 %]", "up / B", "edge / mJ"):
+    table.add_column("pruning", min_width=14)
+    table.add_column("cut", min_width=8)
+    wide = width >= _WIDTH_OF_INTERVALS
+    level = " [95 %]" if wide else ""
+    for head in (f"accuracy{level}", f"p95 / ms{level}", "up / B"):
         table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("busiest (load)")
+    if wide:
+        table.add_column("edge / mJ", justify="right", no_wrap=True)
+    table.add_column("busiest (load)" if wide else "busiest", min_width=7)
     for point in points:
-        table.add_row(*_cells(point))
+        table.add_row(*_cells(point, wide=wide))
     return table
 
 
-def _cells(point: PointResult) -> list[str]:
+def _cells(point: PointResult, *, wide: bool) -> list[str]:
     outcome = point.outcome
     if not isinstance(outcome, Summary):
         raise TypeError("an overloaded point has no row")
@@ -103,10 +110,11 @@ def _cells(point: PointResult) -> list[str]:
         str(point.index),
         _pruning_cell(columns),
         columns["cut"],
-        f"{accuracy.value:.3f} [{accuracy.low:.3f}, {accuracy.high:.3f}]",
-        f"{1e3 * latency.value:.1f} [{1e3 * latency.low:.1f}, {1e3 * latency.high:.1f}]",
+        f"{accuracy.value:.3f}" + (f" [{accuracy.low:.3f}, {accuracy.high:.3f}]" * wide),
+        f"{1e3 * latency.value:.1f}"
+        + (f" [{1e3 * latency.low:.1f}, {1e3 * latency.high:.1f}]" * wide),
         f"{metrics['uplink_bytes'].value:,.0f}",
-        f"{1e3 * metrics['edge_compute_energy_j'].value:.1f}",
+        *([f"{1e3 * metrics['edge_compute_energy_j'].value:.1f}"] if wide else []),
         f"{outcome.busiest} ({outcome.loads[outcome.busiest]:.0%})",
     ]
 

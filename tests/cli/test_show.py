@@ -1,7 +1,8 @@
 import io
 import sys
 
-from flexrel_sim.cli.show import progress
+import flexrel_sim
+from flexrel_sim.cli.show import progress, show_run
 
 
 class Terminal(io.StringIO):
@@ -19,3 +20,19 @@ def test_progress_shows_a_bar_on_a_terminal(monkeypatch):
     monkeypatch.setattr(sys, "stderr", terminal)
     assert list(progress("counting", iter([1, 2]), 2)) == [1, 2]
     assert "counting" in terminal.getvalue()
+
+
+def test_a_narrow_terminal_keeps_every_column_and_drops_the_intervals(
+    workspace, monkeypatch, capsys
+):
+    finished = flexrel_sim.run(workspace / "small.yaml", "out", workers=1)
+    monkeypatch.setattr("flexrel_sim.cli.show._WIDTH_OFF_TERMINAL", 80)
+    show_run(finished)
+    narrow = capsys.readouterr().out
+    for head in ("pruning", "cut", "accuracy", "p95 / ms", "up / B", "busiest"):
+        assert head in narrow
+    assert "pool1" in narrow
+    assert "[95 %]" not in narrow
+    monkeypatch.setattr("flexrel_sim.cli.show._WIDTH_OFF_TERMINAL", 140)
+    show_run(finished)
+    assert "[95 %]" in capsys.readouterr().out
