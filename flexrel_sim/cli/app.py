@@ -15,7 +15,7 @@ from flexrel_sim.version import __version__
 
 __all__ = ["app", "main"]
 
-DONE, FAILED, WRONG_INPUT = 0, 1, 2
+FAILED, WRONG_INPUT = 1, 2
 
 
 class _App(click.Group):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from flexrel_sim.codec import Codec, shipped_bytes
-from flexrel_sim.datasets import EvaluationSamples, evaluation_samples
+from flexrel_sim.datasets import evaluation_samples
 from flexrel_sim.errors import WorkError
 from flexrel_sim.measure.layers import layer_costs
 from flexrel_sim.measure.spec import MeasureSpec
@@ -21,10 +19,9 @@ from flexrel_sim.networks.build import load_network
 from flexrel_sim.partition import EDGE, boundaries, split_network
 from flexrel_sim.profile import Layer, Profile
 from flexrel_sim.pruning.prune import prune
+from flexrel_sim.threads import one_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
 __all__ = ["measure_network"]
@@ -61,9 +58,9 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
         If the network gives numbers that can't be encoded (NaN, infinity).
     """
     first = specs[0]
-    with _one_thread():
+    with one_thread():
         network = load_network(first.card_file)
-        samples = _samples(*_samples_key(first))
+        samples = evaluation_samples(*_samples_key(first))
         calibration = samples.calibration
         images = np.concatenate([samples.validation.images, samples.test.images])
         labels = np.concatenate([samples.validation.labels, samples.test.labels])
@@ -87,13 +84,6 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
 def _samples_key(spec: MeasureSpec) -> tuple[str, int, int, int, int]:
     data = spec.operating_point["data"]
     return (data["dataset"], data["calibration"], data["validation"], data["test"], data["seed"])
-
-
-@lru_cache(maxsize=4)
-def _samples(
-    dataset: str, calibration: int, validation: int, test: int, seed: int
-) -> EvaluationSamples:
-    return evaluation_samples(dataset, calibration, validation, test, seed)
 
 
 def _measure(
@@ -175,14 +165,3 @@ def _weight_bytes(layers: Sequence[Layer], side: str) -> int:
         for layer in layers
         if layer.side == side
     )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    # Sums split over threads round differently, and a rounding can flip a quantised value.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

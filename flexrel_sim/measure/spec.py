@@ -21,7 +21,15 @@ from flexrel_sim.version import __version__
 __all__ = ["MeasureSpec", "make_spec"]
 
 # Whatever can change a measured number: a profile never outlives the code that measured it.
-_MEASURING_CODE = ("networks", "datasets", "pruning", "codec", "measure", "partition.py")
+_MEASURING_CODE = (
+    "networks",
+    "datasets",
+    "pruning",
+    "codec",
+    "measure",
+    "partition.py",
+    "threads.py",
+)
 
 _MEASURING_PACKAGES = ("torch", "torch-pruning", "numpy", "zstandard")
 

@@ -54,7 +54,7 @@ def accuracy_against_ratio(result: StudyResult) -> Figure | None:
             [accuracy.value for accuracy in accuracies],
             color=colour,
             marker=MARKERS[index % len(MARKERS)],
-            linestyle="-" if "filters" not in name else "--",
+            linestyle="--" if _pruning(found[-1])["granularity"] == "filters" else "-",
             label=name,
         )
         axes.fill_between(

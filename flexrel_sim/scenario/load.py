@@ -18,6 +18,7 @@ from flexrel_sim.scenario.refusals import FaultMaker, fault_maker, validation_fa
 from flexrel_sim.scenario.schema import MODEL_SECTIONS, Scenario, SystemScenario
 from flexrel_sim.scenario.source import YAML_VALUE_ERRORS, KeyPath, YamlSource, dotted, read_yaml
 from flexrel_sim.scenario.sweep import (
+    PINNED,
     SweptValue,
     apply_swept,
     combinations,
@@ -96,7 +97,10 @@ class ScenarioFile(Generic[S]):
         """Give the whole scenario with its defaults and sweep, ready to write as YAML."""
         data: dict[str, Any] = self.scenario.model_dump(mode="json", exclude={"sweep"})
         if self.is_study:
-            data["sweep"] = self.source.data["sweep"]
+            sweep = self.source.data["sweep"]
+            if isinstance(sweep, list):
+                sweep = [grid for grid in sweep if grid is not PINNED]
+            data["sweep"] = sweep
         return data
 
 

@@ -15,6 +15,7 @@ from flexrel_sim.errors import DatasetError
 from flexrel_sim.networks import Card
 from flexrel_sim.networks.build import build_network
 from flexrel_sim.scenario import did_you_mean
+from flexrel_sim.threads import one_thread
 
 __all__ = ["TrainedNetwork", "train_network"]
 
@@ -63,18 +64,12 @@ def train_network(
         If the dataset is unknown, or its images or classes don't fit the network.
     """
     _check_fit(card)
-    threads = torch.get_num_threads()
-    # Sums split over threads round differently: one thread gives one result.
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng():
-            torch.manual_seed(card.training.seed)
-            network = build_network(card.architecture)
-            _fit(network, card, train_samples(card.training.dataset), after_epoch)
+    with one_thread(), torch.random.fork_rng():
+        torch.manual_seed(card.training.seed)
+        network = build_network(card.architecture)
+        _fit(network, card, train_samples(card.training.dataset), after_epoch)
         samples = held_out(card.training.dataset)
         correct = count_correct(network.eval(), samples)
-    finally:
-        torch.set_num_threads(threads)
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     return TrainedNetwork(save(weights), correct, samples.labels.size)
 

@@ -548,3 +548,12 @@ def test_whatever_a_file_holds_it_is_read_or_refused_with_places(
     assert points
     assert places
     assert all(re.fullmatch(rf"{re.escape(str(file))}:[1-9]\d*", place) for place in places)
+
+
+def test_a_study_with_an_emptied_grid_still_resolves_to_a_file_that_runs(tmp_path: Path) -> None:
+    text = SCENARIO_YAML + "sweep:\n  - pruning.ratio: [0.1]\n  - server.workers: [1, 2]\n"
+    file = load_scenario(write_yaml(tmp_path, text), {"pruning.ratio": 0.2})
+    resolved = write_yaml(tmp_path, yaml.safe_dump(file.resolved()), "resolved.yaml")
+    again = load_scenario(resolved)
+    assert [point.scenario for point in again.points] == [point.scenario for point in file.points]
+    assert [point.scenario.server.workers for point in again.points] == [1, 2]
