@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from flexrel_sim.datasets import held_out
-from flexrel_sim.networks import load_card
-from flexrel_sim.partition import EDGE, SERVER, boundaries, split_network
+from flexrel_sim.networks import load_card, outline
+from flexrel_sim.partition import EDGE, SERVER, boundaries, split_network, stages
 from flexrel_sim.pruning.prune import prune
 from flexrel_sim.scenario.schema import PruningSection
 from tests.networks.cards import SHIPPED_CARD, shipped_network
@@ -63,8 +63,8 @@ def test_the_server_has_all_at_cut_server_and_the_edge_all_at_cut_edge() -> None
 
 
 def test_boundaries_of_a_network_are_those_on_its_card() -> None:
-    card = load_card(SHIPPED_CARD).card
-    assert boundaries(shipped_network()) == ("server", *card.boundaries, "edge")
+    parts = outline(load_card(SHIPPED_CARD))
+    assert boundaries(shipped_network()) == ("server", *parts.boundaries, "edge")
 
 
 @pytest.mark.parametrize("cut", ["b", "pool9", ""])
@@ -75,3 +75,47 @@ def test_an_unknown_cut_is_refused_with_the_list_of_cuts(cut: str) -> None:
     network.add_module("b", nn.Identity())
     with pytest.raises(ValueError, match=f"cut must be one of server, a, edge, got '{cut}'"):
         split_network(network, cut)
+
+
+def nested() -> nn.Sequential:
+    inner = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+    return nn.Sequential(nn.Linear(3, 3), nn.Sequential(inner, nn.Linear(3, 3)), nn.ReLU())
+
+
+def test_chains_in_a_chain_are_cut_inside_and_keep_their_names_and_weights() -> None:
+    network = nested()
+    assert list(stages(network)) == ["0", "1.0.0", "1.0.1", "1.1", "2"]
+    batch = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    for cut in boundaries(network):
+        head, tail = split_network(network, cut)
+        assert stages(head) | stages(tail) == stages(network)
+        assert head.state_dict().keys() | tail.state_dict().keys() == network.state_dict().keys()
+        assert torch.equal(tail(head(batch)), network(batch))
+
+
+def test_a_network_that_is_no_chain_is_one_stage_and_runs_whole_on_one_side() -> None:
+    network = nn.TransformerEncoderLayer(4, 2)
+    assert stages(network) == {"network": network}
+    assert boundaries(network) == (SERVER, EDGE)
+    head, tail = split_network(network, EDGE)
+    assert (list(stages(head).values()), len(tail)) == ([network], 0)
+
+
+def test_a_chain_with_a_forward_or_hooks_of_its_own_is_one_stage() -> None:
+    class Doubled(nn.Sequential):
+        def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
+            return 2 * super().forward(input)
+
+    hooked = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+    hooked.register_forward_hook(lambda _module, _inputs, output: output + 1)
+    network = nn.Sequential(Doubled(nn.Linear(3, 3)), hooked, nn.ReLU())
+    assert list(stages(network)) == ["0", "1", "2"]
+
+
+def test_a_layer_that_comes_twice_is_two_stages() -> None:
+    layer = nn.Linear(3, 3)
+    network = nn.Sequential(layer, nn.ReLU(), layer)
+    batch = torch.ones(1, 3)
+    assert list(stages(network)) == ["0", "1", "2"]
+    head, tail = split_network(network, "1")
+    assert torch.equal(tail(head(batch)), network(batch))

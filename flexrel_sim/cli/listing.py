@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from flexrel_sim.networks import Card
 
 __all__ = ["criteria", "datasets", "devices", "networks"]
 
@@ -17,29 +21,41 @@ __all__ = ["criteria", "datasets", "devices", "networks"]
 )
 def networks(folder: Path) -> None:
     """List the families of networks, and the cards in FOLDER (models by default)."""
-    from flexrel_sim.errors import Fault, ScenarioError
-    from flexrel_sim.networks import FAMILIES, load_card
+    from flexrel_sim.errors import CheckpointError, Fault, ScenarioError
+    from flexrel_sim.networks import FAMILIES, load_card, outline
 
     for name, description in FAMILIES.items():
         click.echo(f"family    {name}: {description}")
     faults: list[Fault] = []
     for file in sorted(folder.glob("*.yaml")):
         try:
-            card = load_card(file).card
+            card_file = load_card(file)
         except ScenarioError as error:
             # One bad card must not hide the others.
             faults += error.faults
             continue
-        record = card.checkpoint
-        state = (
-            f"accuracy {record.held_out_accuracy:.4f} on {record.held_out_samples} held-out samples"
-            if record
-            else "not trained"
-        )
-        click.echo(f"network   {file}: {card.training.dataset}, {state}")
-        click.echo(f"          cuts: server, {', '.join(card.boundaries)}, edge")
+        click.echo(f"network   {file}: {_state(card_file.card)}")
+        try:
+            cuts = ", ".join(("server", *outline(card_file).boundaries, "edge"))
+        except CheckpointError as error:
+            # Its package may be on another machine.
+            cuts = f"not known: {error}"
+        click.echo(f"          cuts: {cuts}")
     if faults:
         raise ScenarioError(faults)
+
+
+def _state(card: Card) -> str:
+    dataset = card.training.dataset if card.training else "came trained"
+    record = card.checkpoint
+    if record is None:
+        return f"{dataset}, {'weights of a package' if card.needs_package else 'not trained'}"
+    if record.held_out_accuracy is None or record.held_out_samples is None:
+        return f"{dataset}, accuracy not recorded"
+    return (
+        f"{dataset}, accuracy {record.held_out_accuracy:.4f} on {record.held_out_samples} held-out"
+        " samples"
+    )
 
 
 @click.command()

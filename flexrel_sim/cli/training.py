@@ -21,10 +21,15 @@ def train(card: Path, force: bool) -> None:
     """
     from importlib.metadata import version
 
+    from flexrel_sim.errors import InputError
     from flexrel_sim.networks import CheckpointRecord, load_card, write_checkpoint_record
     from flexrel_sim.training import train_network
 
     card_file = load_card(card)
+    if card_file.card.training is None:
+        raise InputError(
+            f"{card}: training: is missing, the network came trained; add a recipe to train it anew"
+        )
     trained = train_network(
         card_file.card,
         lambda epoch, loss: click.echo(f"epoch {epoch}: loss {loss:.4f}", err=True),

@@ -1,21 +1,28 @@
-"""Real images that come inside packages, and who may see which. No torch, no download."""
+"""Real images that come inside packages or from the user, and who may see which. No torch."""
 
-from flexrel_sim.datasets.catalogue import DATASETS, DatasetInfo, read_raw
+from flexrel_sim.datasets.catalogue import DATASETS
+from flexrel_sim.datasets.deployment import SEVERITIES, corrupted
+from flexrel_sim.datasets.info import DatasetInfo
+from flexrel_sim.datasets.opened import open_dataset
 from flexrel_sim.datasets.split import (
     EvaluationSamples,
     Samples,
     evaluation_samples,
     held_out,
+    held_out_count,
     train_samples,
 )
 
 __all__ = [
     "DATASETS",
+    "SEVERITIES",
     "DatasetInfo",
     "EvaluationSamples",
     "Samples",
+    "corrupted",
     "evaluation_samples",
     "held_out",
-    "read_raw",
+    "held_out_count",
+    "open_dataset",
     "train_samples",
 ]

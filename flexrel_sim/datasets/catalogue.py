@@ -1,77 +1,19 @@
-"""Datasets: what there is, how large, and how to read each. Reading needs no torch."""
+"""Datasets that have a name: what there is, how large, and how to read each. No torch."""
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from flexrel_sim.datasets.fashion import FASHION_MNIST
+from flexrel_sim.datasets.info import DatasetInfo, RawDataset
 from flexrel_sim.errors import DatasetError
 
-__all__ = ["DATASETS", "DatasetInfo", "read_raw"]
-
-RawDataset = tuple[NDArray[np.float32], NDArray[np.int64]]
-
-
-@dataclass(frozen=True)
-class DatasetInfo:
-    """What is known of a dataset without reading it.
-
-    Parameters
-    ----------
-    name
-        Its name in a scenario.
-    description
-        What it shows.
-    source
-        Where the files come from.
-    image_shape
-        Channels, height, width.
-    classes
-        Number of classes.
-    train_samples, held_out_samples
-        Sizes of the part that training sees, and of the part that it never sees.
-    read
-        Gives all images ``(samples, channels, height, width)`` in 0..1, and labels.
-    """
-
-    name: str
-    description: str
-    source: str
-    image_shape: tuple[int, int, int]
-    classes: int
-    train_samples: int
-    held_out_samples: int
-    read: Callable[[], RawDataset]
-
-
-@cache
-def read_raw(name: str) -> RawDataset:
-    """Read a dataset once per process.
-
-    Parameters
-    ----------
-    name
-        A name of `DATASETS`.
-
-    Returns
-    -------
-    images, labels
-        Shapes ``(samples, channels, height, width)``, float32 in 0..1, and ``(samples,)``.
-
-    Raises
-    ------
-    DatasetError
-        If the package that carries it is not installed.
-    """
-    return DATASETS[name].read()
+__all__ = ["DATASETS"]
 
 
 def _read_digits() -> RawDataset:
@@ -121,6 +63,7 @@ DATASETS: Final = {
             2000,
             _read_mnist5k,
         ),
+        FASHION_MNIST,
     )
 }
 """All datasets by name."""

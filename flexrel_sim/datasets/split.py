@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flexrel_sim.datasets.catalogue import read_raw
+from flexrel_sim.datasets.catalogue import DATASETS
+from flexrel_sim.datasets.deployment import corrupted
+from flexrel_sim.datasets.info import DatasetInfo, Images, read_part, scaled
 from flexrel_sim.errors import DatasetError
+from flexrel_sim.scenario.data_sections import DeploymentSection
 
-__all__ = ["EvaluationSamples", "Samples", "evaluation_samples", "held_out", "train_samples"]
+__all__ = [
+    "EvaluationSamples",
+    "Samples",
+    "evaluation_samples",
+    "held_out",
+    "held_out_count",
+    "train_count",
+    "train_samples",
+]
 
 _TRAIN_SHARE = 0.6
 
 # Fixes which part training sees, for ever: a shipped network must stay ignorant of the other.
 _PART_SEED = 20240522
+
+# Fixes which samples a network that is trained on fewer than all of that part sees.
+_SUBSET_SEED = 20240523
 
 
 @dataclass(frozen=True)
@@ -29,7 +44,8 @@ class Samples:
     labels
         Shape ``(samples,)``.
     indices
-        Their places in the dataset, shape ``(samples,)``.
+        Their places in the dataset, shape ``(samples,)``; those of a dataset's own test part
+        follow those of its training part.
     """
 
     images: NDArray[np.float32]
@@ -46,29 +62,97 @@ class EvaluationSamples:
     test: Samples
 
 
-def train_samples(dataset: str) -> Samples:
-    """Give the part of a dataset that training sees: 60 % of every class."""
-    return _taken(dataset, _parts(dataset)[0])
+@dataclass(frozen=True)
+class _Part:
+    """A part of a dataset: rows of the arrays it is read into, and where these arrays start."""
+
+    images: Images
+    labels: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    first: int
+
+    def samples(self, rows: NDArray[np.int64]) -> Samples:
+        return Samples(scaled(self.images[rows]), self.labels[rows], rows + self.first)
 
 
-def held_out(dataset: str) -> Samples:
-    """Give the part of a dataset that no training sees: 40 % of every class."""
-    return _taken(dataset, _parts(dataset)[1])
+def train_samples(dataset: str | DatasetInfo, count: int | None = None) -> Samples:
+    """Give the part of a dataset that training sees, or some of it.
+
+    Parameters
+    ----------
+    dataset
+        Name in the catalogue, or what `open_dataset` gave.
+    count
+        How many samples, class by class; always the same ones, and among those of any larger
+        count. All when None: the dataset's own training part, or 60 % of every class.
+
+    Returns
+    -------
+    Samples
+        In the order of the dataset.
+
+    Raises
+    ------
+    DatasetError
+        If there are fewer than `count`.
+    """
+    info = _info(dataset)
+    part = _train_part(info)
+    if count is None:
+        return part.samples(part.rows)
+    if count > part.rows.size:
+        raise DatasetError(f"{info.name}: has {part.rows.size} training samples, not {count}")
+    ordered = _class_by_class(part.rows, part.labels, _SUBSET_SEED)
+    return part.samples(np.sort(ordered[:count]))
+
+
+def held_out(dataset: str | DatasetInfo) -> Samples:
+    """Give the part that no training sees: the dataset's own test part, or 40 % of every class.
+
+    Parameters
+    ----------
+    dataset
+        Name in the catalogue, or what `open_dataset` gave.
+    """
+    part = _held_out_part(_info(dataset))
+    return part.samples(part.rows)
+
+
+def held_out_count(dataset: str | DatasetInfo, classes: Collection[int]) -> int:
+    """Count the held-out samples of some classes.
+
+    Parameters
+    ----------
+    dataset
+        Name in the catalogue, or what `open_dataset` gave.
+    classes
+        Labels.
+    """
+    part = _held_out_part(_info(dataset))
+    return int(np.isin(part.labels[part.rows], list(classes)).sum())
 
 
 def evaluation_samples(
-    dataset: str, calibration: int, validation: int, test: int, seed: int
+    dataset: str | DatasetInfo,
+    calibration: int,
+    validation: int,
+    test: int,
+    seed: int,
+    deployment: DeploymentSection | None = None,
 ) -> EvaluationSamples:
     """Draw calibration, validation and test samples, class by class, none of them twice.
 
     Parameters
     ----------
     dataset
-        Name of the dataset.
+        Name in the catalogue, or what `open_dataset` gave.
     calibration, validation, test
         How many of each.
     seed
-        Seed of the draw.
+        Seed of the draw, and of the deployment's noise.
+    deployment
+        What all three draws look like: which classes occur, with the labels they always have, and
+        what the images suffer from. Nothing differs from the dataset when None.
 
     Returns
     -------
@@ -78,28 +162,82 @@ def evaluation_samples(
     Raises
     ------
     DatasetError
-        If the held-out part is smaller than their sum.
+        If the held-out part, or what it has of the deployed classes, is smaller than their sum.
     """
-    _, labels = read_raw(dataset)
-    indices = _parts(dataset)[1]
+    info = _info(dataset)
+    part = _held_out_part(info)
+    deployment = deployment or DeploymentSection()
+    rows, of_classes = part.rows, ""
+    if deployment.classes is not None:
+        rows = rows[np.isin(part.labels[rows], deployment.classes)]
+        of_classes = f" of the classes {sorted(deployment.classes)}"
     wanted = calibration + validation + test
-    if wanted > indices.size:
-        raise DatasetError(f"{dataset}: has {indices.size} held-out samples, not {wanted}")
+    if wanted > rows.size:
+        raise DatasetError(
+            f"{info.name}: has {rows.size} held-out samples{of_classes}, not {wanted}"
+        )
+    ordered = _class_by_class(rows, part.labels, seed)
+    bounds = np.cumsum([calibration, validation, test])
+    draws = (part.samples(np.sort(draw)) for draw in np.split(ordered, bounds)[:3])
+    return EvaluationSamples(*(_deployed(samples, deployment, seed) for samples in draws))
+
+
+def _deployed(samples: Samples, deployment: DeploymentSection, seed: int) -> Samples:
+    if deployment.corruption is None:
+        return samples
+    kind, severity = deployment.corruption.kind, deployment.corruption.severity
+    images = corrupted(samples.images, kind, severity, seed, samples.indices)
+    return replace(samples, images=images)
+
+
+def train_count(labels: NDArray[np.int64]) -> int:
+    """Count the samples that training sees of a dataset without parts of its own.
+
+    Parameters
+    ----------
+    labels
+        Shape ``(samples,)``.
+    """
+    return int(_halves(labels)[0].size)
+
+
+def _info(dataset: str | DatasetInfo) -> DatasetInfo:
+    if isinstance(dataset, DatasetInfo):
+        return dataset
+    if dataset not in DATASETS:
+        known = ", ".join(DATASETS)
+        raise DatasetError(f"unknown dataset, got {dataset!r}; known: {known}; open_dataset a path")
+    return DATASETS[dataset]
+
+
+def _class_by_class(
+    rows: NDArray[np.int64], labels: NDArray[np.int64], seed: int
+) -> NDArray[np.int64]:
+    """Order rows by rank within their class, then by class: any run holds all classes evenly."""
     rng = np.random.default_rng(seed)
-    shuffled = indices[rng.permutation(indices.size)]
-    # By rank within the class, then by class: any run of samples then holds all classes evenly.
+    shuffled = rows[rng.permutation(rows.size)]
     ranks = np.empty(shuffled.size, dtype=np.int64)
-    for label in np.unique(labels):
+    for label in np.unique(labels[rows]):
         of_class = np.flatnonzero(labels[shuffled] == label)
         ranks[of_class] = np.arange(of_class.size)
-    ordered = shuffled[np.lexsort((labels[shuffled], ranks))]
-    bounds = np.cumsum([calibration, validation, test])
-    first, second, third, _ = np.split(ordered, bounds)
-    return EvaluationSamples(*(_taken(dataset, np.sort(part)) for part in (first, second, third)))
+    return shuffled[np.lexsort((labels[shuffled], ranks))]
 
 
-def _parts(dataset: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    _, labels = read_raw(dataset)
+def _train_part(info: DatasetInfo) -> _Part:
+    images, labels = read_part(info, "train")
+    own = info.read_held_out is not None
+    return _Part(images, labels, np.arange(labels.size) if own else _halves(labels)[0], 0)
+
+
+def _held_out_part(info: DatasetInfo) -> _Part:
+    images, labels = read_part(info, "held-out")
+    if info.read_held_out is None:
+        return _Part(images, labels, _halves(labels)[1], 0)
+    return _Part(images, labels, np.arange(labels.size), info.train_samples)
+
+
+def _halves(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split the rows of a dataset without parts of its own: 60 % and 40 % of every class."""
     rng = np.random.default_rng(_PART_SEED)
     train, rest = [], []
     for label in np.unique(labels):
@@ -108,8 +246,3 @@ def _parts(dataset: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         train.append(of_class[:count])
         rest.append(of_class[count:])
     return np.sort(np.concatenate(train)), np.sort(np.concatenate(rest))
-
-
-def _taken(dataset: str, indices: NDArray[np.int64]) -> Samples:
-    images, labels = read_raw(dataset)
-    return Samples(images[indices], labels[indices], indices)

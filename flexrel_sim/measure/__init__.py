@@ -2,7 +2,7 @@
 
 from flexrel_sim.measure.cache import cache_folder, cached_profile, keep_profile
 from flexrel_sim.measure.check import Checked, check
-from flexrel_sim.measure.spec import MeasureSpec, make_spec
+from flexrel_sim.measure.spec import MeasureSpec, code_digest, make_spec
 
 __all__ = [
     "Checked",
@@ -10,6 +10,7 @@ __all__ = [
     "cache_folder",
     "cached_profile",
     "check",
+    "code_digest",
     "keep_profile",
     "make_spec",
 ]

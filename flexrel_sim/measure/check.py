@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
-from flexrel_sim.datasets import DATASETS
-from flexrel_sim.errors import CheckpointError, Fault, ScenarioError
+from flexrel_sim.datasets import DatasetInfo, held_out_count, open_dataset
+from flexrel_sim.errors import CheckpointError, DatasetError, Fault, ScenarioError
 from flexrel_sim.measure.spec import MeasureSpec, make_spec
-from flexrel_sim.networks import CardFile, checkpoint_file, load_card
+from flexrel_sim.networks import CardFile, Outline, checkpoint_file, load_card, outline
 from flexrel_sim.pruning import CRITERIA
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile, did_you_mean
+from flexrel_sim.scenario.schema import DataSection
 
 __all__ = ["Checked", "check"]
 
@@ -55,6 +57,8 @@ def check(scenario_file: ScenarioFile[Scenario]) -> Checked:
     faults: list[Fault] = []
     checked = Checked()
     cards: dict[Path, CardFile | None] = {}
+    # A user's dataset is read and hashed when it is opened: once, not for every point.
+    opened = cache(_opened)
     for point in scenario_file.points:
         tell = _Teller(scenario_file, point)
         file = scenario_file.folder / point.scenario.model.network
@@ -64,12 +68,14 @@ def check(scenario_file: ScenarioFile[Scenario]) -> Checked:
         faults += _pruning_faults(point.scenario, tell)
         if card_file is None:
             continue
-        faults += _data_faults(point.scenario, card_file, tell)
+        where = _dataset(point.scenario, card_file, scenario_file.folder)
+        dataset = opened(*where) if where else None
+        faults += _data_faults(point.scenario, card_file, dataset, tell)
         faults += _cut_faults(point.scenario, card_file, tell)
         faults += _ratio_faults(point.scenario, card_file, tell)
         checked.warnings += _warnings(point.scenario, tell)
-        if not faults:
-            checked.specs.append(make_spec(point.scenario, card_file))
+        if not faults and isinstance(dataset, DatasetInfo):
+            checked.specs.append(make_spec(point.scenario, card_file, dataset))
     if faults:
         raise ScenarioError(faults)
     checked.warnings = list({str(warning): warning for warning in checked.warnings}.values())
@@ -99,6 +105,7 @@ def _card(file: Path, tell: _Tell, faults: list[Fault]) -> CardFile | None:
     try:
         card_file = load_card(file)
         checkpoint_file(card_file)
+        outline(card_file)
     except ScenarioError as error:
         faults += error.faults
     except CheckpointError as error:
@@ -108,25 +115,76 @@ def _card(file: Path, tell: _Tell, faults: list[Fault]) -> CardFile | None:
     return None
 
 
-def _data_faults(scenario: Scenario, card_file: CardFile, tell: _Tell) -> list[Fault]:
+def _dataset(scenario: Scenario, card_file: CardFile, folder: Path) -> tuple[str, Path] | None:
+    """Give the name or path of the point's dataset, and where a path starts, if it has one."""
+    if scenario.data.dataset is not None:
+        return scenario.data.dataset, folder
+    recipe = card_file.card.training
+    return (recipe.dataset, card_file.file.parent) if recipe else None
+
+
+def _opened(name: str, folder: Path) -> DatasetInfo | DatasetError:
+    try:
+        return open_dataset(name, folder)
+    except DatasetError as error:
+        return error
+
+
+def _data_faults(
+    scenario: Scenario, card_file: CardFile, info: DatasetInfo | DatasetError | None, tell: _Tell
+) -> list[Fault]:
     card, data = card_file.card, scenario.data
-    name = data.dataset or card.training.dataset
-    info = DATASETS.get(name)
     if info is None:
-        return [tell("data.dataset", "unknown dataset", name, did_you_mean(name, DATASETS))]
+        rule = f"is required: the card of {card.name!r}, which came trained, names none"
+        return [tell("data.dataset", rule, None, "name a dataset, or give the path of your own")]
+    if isinstance(info, DatasetError):
+        return [tell("data.dataset", str(info))]
     faults = []
     if list(info.image_shape) != card.architecture.input_shape:
         rule = f"must have images of {card.architecture.input_shape} for {card.name!r}"
-        remedy = f"use {card.training.dataset!r}, which it was trained on"
+        own = repr(card.training.dataset) if card.training else "images like those"
+        remedy = f"use {own}, which it was trained on"
         faults.append(tell("data.dataset", rule, list(info.image_shape), remedy))
     if info.classes != card.architecture.classes:
         rule = f"must have the {card.architecture.classes} classes of {card.name!r}"
         faults.append(tell("data.dataset", rule, info.classes, "use the network's own dataset"))
-    wanted = data.calibration + data.validation + data.test
-    if wanted > info.held_out_samples:
+    return faults + (_class_faults(data, info, tell) or _count_faults(data, info, tell))
+
+
+def _class_faults(data: DataSection, info: DatasetInfo, tell: _Tell) -> list[Fault]:
+    path, classes = "data.deployment.classes", data.deployment.classes or []
+    faults = []
+    unknown = sorted({label for label in classes if label >= info.classes})
+    if unknown:
+        rule = f"must be classes of {info.name!r}, 0 to {info.classes - 1}"
+        faults.append(tell(path, rule, unknown, "leave these out"))
+    if len(set(classes)) < len(classes):
+        faults.append(tell(path, "must name a class once", classes, "leave out what is repeated"))
+    return faults
+
+
+def _count_faults(data: DataSection, info: DatasetInfo, tell: _Tell) -> list[Fault]:
+    classes, available = data.deployment.classes, info.held_out_samples
+    if classes is not None:
+        try:
+            available = held_out_count(info, classes)
+        except DatasetError as error:
+            return [tell("data.dataset", str(error))]
+    faults = []
+    shown = info.classes if classes is None else len(classes)
+    if data.calibration < shown:
         rule = (
-            f"calibration + validation + test must be at most {info.held_out_samples},"
-            f" the samples of {name!r} that no training saw"
+            f"must be at least {shown}, to show each of the {shown} classes: pruning would remove"
+            " the answer of a class that it doesn't see"
+        )
+        remedy = "ask for more, or name the classes that occur in data.deployment.classes"
+        faults.append(tell("data.calibration", rule, data.calibration, remedy))
+    wanted = data.calibration + data.validation + data.test
+    if wanted > available:
+        those = "" if classes is None else f" and are of the classes {sorted(classes)}"
+        rule = (
+            f"calibration + validation + test must be at most {available},"
+            f" the samples of {info.name!r} that no training saw{those}"
         )
         faults.append(tell("data", rule, wanted, "ask for fewer"))
     return faults
@@ -135,21 +193,25 @@ def _data_faults(scenario: Scenario, card_file: CardFile, tell: _Tell) -> list[F
 def _cut_faults(scenario: Scenario, card_file: CardFile, tell: _Tell) -> list[Fault]:
     card, cut = card_file.card, scenario.split.cut
     faults = []
-    known = ("server", *card.boundaries, "edge")
+    parts = outline(card_file)
+    known = ("server", *parts.boundaries, "edge")
     if cut not in known:
         rule = f"must be a boundary of {card.name!r}"
         remedy = did_you_mean(cut, known)
-        if cut == card.architecture.plan()[-1].name:
+        if cut == parts.last:
             remedy = "it is the last layer: write 'edge' to keep the whole network there"
         faults.append(tell("split.cut", rule, cut, remedy))
     for name in scenario.pruning.exclude:
-        if name not in card.prunable:
+        if name not in parts.weights:
             rule = f"must name layers of {card.name!r} that have weights"
-            faults.append(tell("pruning.exclude", rule, name, did_you_mean(name, card.prunable)))
-    prunable = card.prunable_units(scenario.pruning.granularity)
-    if set(prunable) <= set(scenario.pruning.exclude):
+            faults.append(tell("pruning.exclude", rule, name, did_you_mean(name, parts.weights)))
+    if set(_units(parts, scenario)) <= set(scenario.pruning.exclude):
         faults.append(tell("pruning.exclude", "must leave a layer to prune", None, "list fewer"))
     return faults
+
+
+def _units(parts: Outline, scenario: Scenario) -> dict[str, int]:
+    return parts.filters if scenario.pruning.granularity == "filters" else parts.weights
 
 
 def _pruning_faults(scenario: Scenario, tell: _Tell) -> list[Fault]:
@@ -164,7 +226,7 @@ def _pruning_faults(scenario: Scenario, tell: _Tell) -> list[Fault]:
 def _ratio_faults(scenario: Scenario, card_file: CardFile, tell: _Tell) -> list[Fault]:
     """Refuse a ratio that what each layer keeps makes out of reach: it would be reported."""
     pruning = scenario.pruning
-    units = card_file.card.prunable_units(pruning.granularity)
+    units = _units(outline(card_file), scenario)
     counts = [count for name, count in units.items() if name not in pruning.exclude]
     kept = sum(max(1, math.ceil(pruning.min_kept * count)) for count in counts)
     total = sum(counts)

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from flexrel_sim.codec import Codec, shipped_bytes
-from flexrel_sim.datasets import evaluation_samples
+from flexrel_sim.datasets import Samples, evaluation_samples
 from flexrel_sim.errors import WorkError
 from flexrel_sim.measure.layers import layer_costs
+from flexrel_sim.measure.pruned import Recipe, pruned_network
 from flexrel_sim.measure.spec import MeasureSpec
 from flexrel_sim.networks.build import load_network
-from flexrel_sim.partition import EDGE, boundaries, split_network
+from flexrel_sim.partition import EDGE, boundaries, split_network, stages
 from flexrel_sim.profile import Layer, Profile
-from flexrel_sim.pruning.prune import prune
 from flexrel_sim.threads import one_thread
 
 if TYPE_CHECKING:
@@ -60,17 +60,29 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
     first = specs[0]
     with one_thread():
         network = load_network(first.card_file)
-        samples = evaluation_samples(*_samples_key(first))
+        data = first.scenario.data
+        samples = evaluation_samples(
+            first.dataset,
+            data.calibration,
+            data.validation,
+            data.test,
+            data.seed,
+            data.deployment,
+        )
         calibration = samples.calibration
         images = np.concatenate([samples.validation.images, samples.test.images])
         labels = np.concatenate([samples.validation.labels, samples.test.labels])
         try:
-            network = prune(
+            pruned = pruned_network(
                 network,
                 first.scenario.pruning,
-                torch.from_numpy(calibration.images),
-                torch.from_numpy(calibration.labels),
-            ).eval()
+                _tensors(calibration),
+                _tensors(samples.validation),
+                cut=first.scenario.split.cut,
+                recipe=_recipe(first),
+                key=first.network_key,
+            )
+            network = pruned.network
             measured = _measure(network, specs, torch.from_numpy(images), labels)
         except ValueError as error:
             raise WorkError(f"{first.card_file.file}: can't be measured: {error}") from None
@@ -81,35 +93,39 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
         ]
 
 
-def _samples_key(spec: MeasureSpec) -> tuple[str, int, int, int, int]:
-    data = spec.operating_point["data"]
-    return (data["dataset"], data["calibration"], data["validation"], data["test"], data["seed"])
+def _tensors(samples: Samples) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(samples.images), torch.from_numpy(samples.labels)
+
+
+def _recipe(spec: MeasureSpec) -> Recipe | None:
+    training = spec.card_file.card.training
+    return Recipe(training.dataset, training.samples) if training else None
 
 
 def _measure(
-    network: nn.Sequential,
+    network: nn.Module,
     specs: Sequence[MeasureSpec],
     images: Tensor,
     labels: NDArray[np.int64],
 ) -> list[_Measured]:
     count = len(labels)
     outcomes = [_Measured(np.zeros(count, np.int64), np.zeros(count, np.bool_)) for _ in specs]
-    known = boundaries(network)
+    known, parts = boundaries(network), list(stages(network).values())
     tails = [split_network(network, cut)[1] for cut in known]
     with torch.inference_mode():
         for start in range(0, count, _BATCH):
             rows = slice(start, start + _BATCH)
             tensor = images[rows]
             # Walk down the chain once; every cut on the way is served in passing.
-            for depth in range(len(network) + 1):
+            for depth in range(len(parts) + 1):
                 cut = known[depth]
                 for spec, outcome in zip(specs, outcomes, strict=True):
                     if spec.scenario.split.cut == cut:
                         sizes, predicted = _transmit(spec, tensor, tails[depth])
                         outcome.payload_bytes[rows] = sizes
                         outcome.correct[rows] = predicted == labels[rows]
-                if depth < len(network):
-                    tensor = network[depth](tensor)
+                if depth < len(parts):
+                    tensor = parts[depth](tensor)
     return outcomes
 
 
@@ -132,15 +148,16 @@ def _transmit(
 
 def _profile(
     spec: MeasureSpec,
-    network: nn.Sequential,
+    network: nn.Module,
     example: Tensor,
     outcome: _Measured,
     validation_samples: int,
 ) -> Profile:
     cut = spec.scenario.split.cut
     head, _ = split_network(network, cut)
-    layers = layer_costs(network, len(head), example)
-    boundary_shape = layers[len(head) - 1].output_shape if len(head) else tuple(example.shape[1:])
+    layers = layer_costs(network, len(stages(head)), example)
+    with torch.inference_mode():
+        boundary_shape = tuple(head(example).shape[1:])
     return Profile(
         key=spec.key,
         network=spec.card_file.card.name,

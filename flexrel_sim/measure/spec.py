@@ -11,27 +11,29 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from flexrel_sim.datasets import DATASETS, DatasetInfo
 from flexrel_sim.networks import CardFile
 from flexrel_sim.profile import PROFILE_VERSION
-from flexrel_sim.pruning import CRITERIA, DEFAULT_DELTA
+from flexrel_sim.pruning import CRITERIA
 from flexrel_sim.scenario import Scenario
 from flexrel_sim.scenario.schema import CodecSection, PruningSection
 from flexrel_sim.version import __version__
 
-__all__ = ["MeasureSpec", "make_spec"]
+__all__ = ["MeasureSpec", "code_digest", "make_spec"]
 
 # Whatever can change a measured number: a profile never outlives the code that measured it.
 _MEASURING_CODE = (
     "networks",
     "datasets",
     "pruning",
+    "training",
     "codec",
     "measure",
     "partition.py",
     "threads.py",
 )
 
-_MEASURING_PACKAGES = ("torch", "torch-pruning", "numpy", "zstandard")
+_MEASURING_PACKAGES = ("torch", "torch-pruning", "numpy", "scipy", "pillow", "zstandard")
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class MeasureSpec:
         The network.
     scenario
         The point that asks for it; only its model sections matter.
+    dataset
+        Where its samples come from.
     operating_point
         Those sections, resolved: settings without effect are null, so that points that can't
         differ share a profile.
@@ -53,6 +57,7 @@ class MeasureSpec:
 
     card_file: CardFile
     scenario: Scenario
+    dataset: DatasetInfo
     operating_point: dict[str, Any]
     provenance: dict[str, str]
 
@@ -65,10 +70,15 @@ class MeasureSpec:
     def network_key(self) -> str:
         """Name of the pruned network, which all cuts and codecs share."""
         shared = {name: self.operating_point[name] for name in ("model", "data", "pruning")}
+        if self.scenario.pruning.cut_ratio:
+            # Which channels go depends on where the network is cut.
+            shared["split"] = self.operating_point["split"]
         return _digest({"network": shared, "from": self.provenance})
 
 
-def make_spec(scenario: Scenario, card_file: CardFile) -> MeasureSpec:
+def make_spec(
+    scenario: Scenario, card_file: CardFile, dataset: DatasetInfo | None = None
+) -> MeasureSpec:
     """Resolve the model sections of a point.
 
     Parameters
@@ -77,6 +87,8 @@ def make_spec(scenario: Scenario, card_file: CardFile) -> MeasureSpec:
         The point.
     card_file
         Its network's card, with a recorded checkpoint.
+    dataset
+        What `open_dataset` gave for the point; the one of the catalogue that it names when None.
 
     Returns
     -------
@@ -85,7 +97,10 @@ def make_spec(scenario: Scenario, card_file: CardFile) -> MeasureSpec:
     """
     card = card_file.card
     data = scenario.data.model_dump()
-    data["dataset"] = data["dataset"] or card.training.dataset
+    recipe = card.training
+    dataset = dataset or DATASETS[data["dataset"] or (recipe.dataset if recipe else "")]
+    data["dataset"] = dataset.name
+    data["deployment"]["classes"] = _resolved_classes(scenario, dataset)
     point = {
         "model": {"network": card.name},
         "data": data,
@@ -96,31 +111,51 @@ def make_spec(scenario: Scenario, card_file: CardFile) -> MeasureSpec:
     provenance = {
         "architecture_sha256": _digest(card.architecture.model_dump()),
         "checkpoint_sha256": card.checkpoint.sha256 if card.checkpoint else "",
-        "code_sha256": _code_digest(),
+        "dataset_sha256": dataset.digest,
+        "code_sha256": code_digest(_MEASURING_CODE),
         "flexrel_sim": __version__,
         "profile": str(PROFILE_VERSION),
         **{name: version(name) for name in _MEASURING_PACKAGES},
     }
-    return MeasureSpec(card_file, scenario, point, provenance)
+    return MeasureSpec(card_file, scenario, dataset, point, provenance)
+
+
+def _resolved_classes(scenario: Scenario, dataset: DatasetInfo) -> list[int] | None:
+    # In whatever order, and all of them is the same as none named.
+    classes = sorted(scenario.data.deployment.classes or [])
+    return classes if classes and len(classes) < dataset.classes else None
 
 
 def _resolved_pruning(pruning: PruningSection) -> dict[str, Any]:
-    if pruning.ratio == 0:
+    """Fill in what is left to the criterion, and drop what changes nothing."""
+    if not _prunes(pruning):
         return {"ratio": 0.0}
+    criterion = CRITERIA[pruning.criterion]
     data = pruning.model_dump()
     data["exclude"] = sorted(set(pruning.exclude))
-    criterion = CRITERIA[pruning.criterion]
-    if not criterion.uses_delta:
-        del data["delta"]
-    elif pruning.delta is None:
-        data["delta"] = DEFAULT_DELTA
-    if "relevance" not in criterion.signals:
+    data["normalise"] = pruning.normalise or criterion.normalise
+    data["ratio_of"] = pruning.ratio_of or pruning.granularity
+    if criterion.uses_delta:
+        data["delta"] = criterion.delta if pruning.delta is None else pruning.delta
+        data["combine"] = pruning.combine or criterion.combine
+        data["relevance"]["form"] = pruning.relevance.form or criterion.form
+    else:
+        del data["delta"], data["combine"], data["relevance"]["form"]
+    if pruning.delta != "auto":
+        del data["auto"]
+    if "propagation" not in criterion.needs:
         del data["relevance"]
     if "random" in criterion.signals:
         del data["normalise"]
     else:
         del data["seed"]
+    if pruning.schedule.fine_tuning.epochs == 0:
+        del data["schedule"]["fine_tuning"]
     return data
+
+
+def _prunes(pruning: PruningSection) -> bool:
+    return bool(pruning.ratio or pruning.cut_ratio) or pruning.pattern != "none"
 
 
 def _resolved_codec(codec: CodecSection, cut: str) -> dict[str, Any]:
@@ -138,10 +173,11 @@ def _digest(data: object) -> str:
 
 
 @cache
-def _code_digest() -> str:
+def code_digest(names: tuple[str, ...]) -> str:
+    """Hash modules and packages of this package, named by their paths."""
     package = Path(str(files("flexrel_sim")))
     digest = hashlib.sha256()
-    for name in _MEASURING_CODE:
+    for name in names:
         path = package / name
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             digest.update(file.read_bytes())

@@ -1,21 +1,53 @@
-"""Cards to torch networks: a chain of named layers, and its checkpoint."""
+"""Cards to torch networks, and their checkpoints."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+import torch
 from torch import nn
 
 from flexrel_sim.errors import CheckpointError
-from flexrel_sim.networks.card import Architecture, CardFile, checkpoint_file
-from flexrel_sim.networks.vgg import LayerPlan
+from flexrel_sim.networks.architectures import (
+    Architecture,
+    EfficientNetLite0,
+    Factory,
+    Inputs,
+    MobileNet,
+    Preprocessing,
+    ResNet,
+    SqueezeNet,
+    TorchvisionVgg,
+    Vgg,
+)
+from flexrel_sim.networks.card import CardFile, checkpoint_file
+from flexrel_sim.networks.efficientnet import build_efficientnet_lite0
+from flexrel_sim.networks.factory import build_by_factory
+from flexrel_sim.networks.mobilenet import build_mobilenet
+from flexrel_sim.networks.modules import Preprocess, chain
+from flexrel_sim.networks.resnet import build_resnet
+from flexrel_sim.networks.squeezenet import build_squeezenet
+from flexrel_sim.networks.vgg_layers import build_torchvision_vgg, build_vgg
+from flexrel_sim.networks.weights import fill, read_tensors
 
-__all__ = ["build_network", "load_network"]
+__all__ = ["build_network", "load_network", "weights_of"]
+
+_PREPROCESS = "preprocess"
+_WRAPPED = "network"
+
+_BUILDERS: Final[dict[type[Inputs], Callable[[Any], nn.Module]]] = {
+    Vgg: build_vgg,
+    TorchvisionVgg: build_torchvision_vgg,
+    ResNet: build_resnet,
+    MobileNet: build_mobilenet,
+    EfficientNetLite0: build_efficientnet_lite0,
+    SqueezeNet: build_squeezenet,
+    Factory: build_by_factory,
+}
 
 
-def build_network(architecture: Architecture) -> nn.Sequential:
+def build_network(architecture: Architecture) -> nn.Module:
     """Build a network with fresh weights.
 
     Parameters
@@ -25,18 +57,20 @@ def build_network(architecture: Architecture) -> nn.Sequential:
 
     Returns
     -------
-    torch.nn.Sequential
-        A chain of named layers from images ``(batch, channels, height, width)`` in 0..1 to logits
-        ``(batch, classes)``.
+    torch.nn.Module
+        From images ``(batch, channels, height, width)`` in 0..1 to logits ``(batch, classes)``. A
+        chain of named layers, but for a factory's network, which is what the factory gives.
+
+    Raises
+    ------
+    CheckpointError
+        If a factory can't give a network.
     """
-    return nn.Sequential(
-        OrderedDict(
-            (layer.name, _module(layer, architecture.dropout)) for layer in architecture.plan()
-        )
-    )
+    network = _BUILDERS[type(architecture)](architecture)
+    return _preprocessed(network, architecture.preprocess)
 
 
-def load_network(card_file: CardFile) -> nn.Sequential:
+def load_network(card_file: CardFile) -> nn.Module:
     """Build a network and load its checkpoint.
 
     Parameters
@@ -46,7 +80,7 @@ def load_network(card_file: CardFile) -> nn.Sequential:
 
     Returns
     -------
-    torch.nn.Sequential
+    torch.nn.Module
         The trained network in evaluation mode.
 
     Raises
@@ -55,30 +89,57 @@ def load_network(card_file: CardFile) -> nn.Sequential:
         If the checkpoint is missing, truncated, not the recorded one, or does not fit.
     """
     file = checkpoint_file(card_file)
-    network = build_network(card_file.card.architecture)
+    card = card_file.card
     try:
-        network.load_state_dict(load_file(file))
-    except (SafetensorError, RuntimeError) as error:
-        detail = " ".join(str(error).split())
+        network = build_network(card.architecture).eval()
+    except CheckpointError as error:
+        raise CheckpointError(f"{card_file.file}: {error}") from None
+    remedy = (
+        f"train it with 'flexrel-sim train {card_file.file} --force'"
+        if card.training
+        else "correct the card's architecture, or record the file that fits it"
+    )
+    try:
+        fill(weights_of(network), read_tensors(file))
+    except ValueError as error:
         raise CheckpointError(
-            f"{file}: checkpoint: does not fit the architecture on {card_file.file} ({detail});"
-            f" train it with 'flexrel-sim train {card_file.file} --force'"
+            f"{file}: checkpoint: does not fit the architecture on {card_file.file} ({error});"
+            f" {remedy}"
         ) from None
-    return network.eval()
+    if isinstance(card.architecture, Factory):
+        _check_logits(network, card_file)
+    return network
 
 
-def _module(layer: LayerPlan, dropout: float) -> nn.Module:
-    match layer.kind:
-        case "conv2d":
-            return nn.Conv2d(layer.inputs, layer.outputs, kernel_size=3, padding=1)
-        case "relu":
-            # Not in place: relevance reads activations after the layers that follow them.
-            return nn.ReLU()
-        case "maxpool2d":
-            return nn.MaxPool2d(2)
-        case "flatten":
-            return nn.Flatten()
-        case "linear":
-            return nn.Linear(layer.inputs, layer.outputs)
-        case _:
-            return nn.Dropout(dropout)
+def weights_of(network: nn.Module) -> nn.Module:
+    """Give the module whose state dict is the checkpoint: a network without its preprocessing."""
+    children = dict(network.named_children())
+    return children[_WRAPPED] if list(children) == [_PREPROCESS, _WRAPPED] else network
+
+
+def _preprocessed(network: nn.Module, preprocess: Preprocessing | None) -> nn.Module:
+    if preprocess is None:
+        return network
+    first = Preprocess(preprocess.mean, preprocess.std, preprocess.channel_order)
+    if type(network) is nn.Sequential:
+        # One chain: the names of its layers are those on scenarios and in checkpoints.
+        children = {name: layer for name, layer in network._modules.items() if layer is not None}
+        return chain(**{_PREPROCESS: first, **children})
+    return chain(**{_PREPROCESS: first, _WRAPPED: network})
+
+
+def _check_logits(network: nn.Module, card_file: CardFile) -> None:
+    architecture = card_file.card.architecture
+    wanted = (1, architecture.classes)
+    try:
+        with torch.inference_mode():
+            logits = network(torch.zeros(1, *architecture.input_shape))
+        is_tensor = isinstance(logits, torch.Tensor)
+        got = str(tuple(logits.shape)) if is_tensor else type(logits).__name__
+    except (RuntimeError, TypeError, ValueError) as error:
+        got = " ".join(str(error).split())
+    if got != str(wanted):
+        raise CheckpointError(
+            f"{card_file.file}: architecture.classes: the network must give logits {wanted} for an"
+            f" image {architecture.input_shape}, got {got}; correct the card or the factory"
+        )

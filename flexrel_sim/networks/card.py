@@ -5,63 +5,26 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Any, Final, Literal
 
 import yaml
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import ConfigDict, Field, create_model
 
 from flexrel_sim.errors import CheckpointError
-from flexrel_sim.networks.vgg import LayerPlan, vgg_plan
-from flexrel_sim.scenario import Section, load_model
+from flexrel_sim.networks.architectures import ARCHITECTURES, Architecture
+from flexrel_sim.networks.packaged import PACKAGED, packaged_file
+from flexrel_sim.scenario import Section, load_model, read_yaml
 
 __all__ = [
-    "FAMILIES",
     "Card",
     "CardFile",
     "CheckpointRecord",
+    "Training",
     "checkpoint_file",
     "load_card",
     "sha256_of",
     "write_checkpoint_record",
 ]
-
-FAMILIES: Final = {"vgg": "blocks of 3x3 convolutions and max-pools, then fully connected layers"}
-"""Families of networks that a card can describe."""
-
-_Width = Annotated[int, Field(ge=1)]
-
-
-class Architecture(Section):
-    """What the network is made of."""
-
-    family: Literal["vgg"]
-    """Family of networks; `flexrel-sim networks` lists them."""
-    input_shape: list[_Width] = Field(min_length=3, max_length=3)
-    """Channels, height, width of an image."""
-    blocks: list[Annotated[list[_Width], Field(min_length=1)]] = Field(min_length=1)
-    """Output channels of the convolutions of each block; a max-pool ends a block."""
-    classifier: list[_Width]
-    """Features of the hidden fully connected layers."""
-    classes: int = Field(ge=2)
-    """Number of classes."""
-    dropout: float = Field(0.0, ge=0, lt=1)
-    """Probability of dropping a hidden feature in training."""
-
-    @model_validator(mode="after")
-    def _can_be_planned(self) -> Self:
-        try:
-            self.plan()
-        except ValueError as error:
-            remedy = "use fewer blocks or larger images"
-            context = {"rule": str(error), "remedy": remedy}
-            raise PydanticCustomError("architecture", "{rule}", context) from None
-        return self
-
-    def plan(self) -> tuple[LayerPlan, ...]:
-        """List the layers in order."""
-        channels, height, width = self.input_shape
-        return vgg_plan((channels, height, width), self.blocks, self.classifier, self.classes)
 
 
 class Training(Section):
@@ -69,6 +32,8 @@ class Training(Section):
 
     dataset: str
     """Dataset whose training part the network sees; it never sees the held-out part."""
+    samples: int | None = Field(None, ge=1)
+    """How many of its samples, class by class; all when absent."""
     epochs: int = Field(ge=1)
     """Passes over the training part."""
     batch_size: int = Field(ge=1)
@@ -82,19 +47,19 @@ class Training(Section):
 
 
 class CheckpointRecord(Section):
-    """What training gave; written by `flexrel-sim train`."""
+    """A checkpoint; written by `flexrel-sim train`, or by hand for one from elsewhere."""
 
     file: str
-    """The checkpoint, beside the card."""
+    """The checkpoint, beside the card: .safetensors, or a state dict in .pt or .pth."""
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    """Hash of the checkpoint."""
-    held_out_accuracy: float = Field(ge=0, le=1)
+    """Hash of the checkpoint, as `sha256sum` prints it."""
+    held_out_accuracy: float | None = Field(None, ge=0, le=1)
     """Accuracy on all held-out samples."""
-    held_out_samples: int = Field(ge=1)
+    held_out_samples: int | None = Field(None, ge=1)
     """How many those are."""
-    torch: str
+    torch: str | None = None
     """Version of torch that trained it."""
-    reproduce: str
+    reproduce: str | None = None
     """Command that trains it again."""
 
 
@@ -105,29 +70,19 @@ class Card(Section):
     """Name of the network."""
     architecture: Architecture
     """What the network is made of."""
-    training: Training
-    """How it is trained."""
+    training: Training | None = None
+    """How it is trained; absent for a network that came trained."""
     checkpoint: CheckpointRecord | None = None
-    """What training gave."""
+    """The checkpoint; absent before training, and for weights that come inside a package."""
 
     @property
-    def boundaries(self) -> tuple[str, ...]:
-        """Where the network can be cut: after any layer but the last."""
-        return tuple(layer.name for layer in self.architecture.plan()[:-1])
-
-    @property
-    def prunable(self) -> tuple[str, ...]:
-        """Layers whose weights can be pruned."""
-        return tuple(
-            layer.name for layer in self.architecture.plan() if layer.kind in ("conv2d", "linear")
+    def needs_package(self) -> bool:
+        """Whether its weights come inside a package."""
+        return (
+            self.checkpoint is None
+            and self.training is None
+            and self.architecture.family in PACKAGED
         )
-
-    def prunable_units(self, granularity: Literal["weights", "filters"]) -> dict[str, int]:
-        """Count what can be removed of each layer; the last layer's filters are the answers."""
-        layers = [layer for layer in self.architecture.plan() if layer.outputs]
-        if granularity == "filters":
-            return {layer.name: layer.outputs for layer in layers[:-1]}
-        return {layer.name: layer.weights for layer in layers}
 
 
 @dataclass(frozen=True)
@@ -162,7 +117,32 @@ def load_card(file: Path) -> CardFile:
     ScenarioError
         With every fault of the file.
     """
+    architecture = read_yaml(file).data.get("architecture")
+    family = architecture.get("family") if isinstance(architecture, dict) else None
+    # Faults are those of the family's own section, not of a union of all families.
+    load_model(_CARDS.get(family, _UnknownCard) if isinstance(family, str) else _UnknownCard, file)
     return CardFile(file, load_model(Card, file))
+
+
+class _UnknownArchitecture(Section):
+    """What the network is made of."""
+
+    model_config = ConfigDict(extra="allow")
+
+    family: Literal[tuple(ARCHITECTURES)]  # type: ignore[valid-type]
+    """Family of networks; `flexrel-sim networks` lists them."""
+
+
+class _UnknownCard(Card):
+    architecture: _UnknownArchitecture  # type: ignore[assignment]
+    """What the network is made of."""
+
+
+_CARDS: Final[dict[str, type[Card]]] = {
+    family: create_model("Card", __base__=Card, architecture=(section, ...))
+    for family, section in ARCHITECTURES.items()
+}
+"""A card whose architecture is of one family."""
 
 
 def checkpoint_file(card_file: CardFile) -> Path:
@@ -183,17 +163,35 @@ def checkpoint_file(card_file: CardFile) -> Path:
     CheckpointError
         If it is missing, or its hash is not the recorded one (truncated, changed, or swapped).
     """
-    file, record = card_file.checkpoint, card_file.card.checkpoint
-    train = f"train it with 'flexrel-sim train {card_file.file}'"
+    card, record = card_file.card, card_file.card.checkpoint
+    if card.needs_package:
+        return _packaged(card_file)
+    file, train = card_file.checkpoint, f"train it with 'flexrel-sim train {card_file.file}'"
     if record is None:
-        raise CheckpointError(f"{card_file.file}: checkpoint: is not recorded; {train}")
+        remedy = train if card.training else "record its file and sha256, or add a training section"
+        raise CheckpointError(f"{card_file.file}: checkpoint: is not recorded; {remedy}")
     if not file.is_file():
-        raise CheckpointError(f"{file}: checkpoint: is missing; restore it, or {train}")
+        remedy = f"restore it, or {train}" if card.training else "restore it"
+        raise CheckpointError(f"{file}: checkpoint: is missing; {remedy}")
     if sha256_of(file) != record.sha256:
+        again = f"restore it, or {train[:-1]} --force'" if card.training else "restore it"
         raise CheckpointError(
             f"{file}: checkpoint: is truncated or not the file on its card"
-            f" ({file.stat().st_size:,} bytes, another sha256); restore it, or"
-            f" {train[:-1]} --force'"
+            f" ({file.stat().st_size:,} bytes, another sha256); {again}"
+        )
+    return file
+
+
+def _packaged(card_file: CardFile) -> Path:
+    family = card_file.card.architecture.family
+    try:
+        file = packaged_file(family)
+    except CheckpointError as error:
+        raise CheckpointError(f"{card_file.file}: {error}") from None
+    if sha256_of(file) != PACKAGED[family].sha256:
+        raise CheckpointError(
+            f"{file}: checkpoint: is not the published file (another sha256); install"
+            f" {PACKAGED[family].distribution}=={PACKAGED[family].version} again"
         )
     return file
 
@@ -210,7 +208,7 @@ def write_checkpoint_record(card_file: CardFile, record: CheckpointRecord) -> No
     """
     text = card_file.file.read_text(encoding="utf-8")
     kept = text.partition("\ncheckpoint:")[0].rstrip("\n")
-    data: dict[str, Any] = {"checkpoint": record.model_dump()}
+    data: dict[str, Any] = {"checkpoint": record.model_dump(exclude_none=True)}
     section = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     card_file.file.write_text(f"{kept}\n{section}", encoding="utf-8")
 

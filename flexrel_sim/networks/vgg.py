@@ -17,7 +17,7 @@ __all__ = ["LayerPlan", "vgg_plan"]
 
 _KERNEL = 3
 
-Kind = Literal["conv2d", "relu", "maxpool2d", "flatten", "linear", "dropout"]
+Kind = Literal["conv2d", "batchnorm2d", "relu", "maxpool2d", "flatten", "linear", "dropout"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class LayerPlan:
     kind
         What it computes.
     inputs, outputs
-        Channels of a convolution, features of a linear layer; 0 for others.
+        Channels of a convolution, features of a linear layer; a batch norm has inputs only, others
+        have neither.
     """
 
     name: str
@@ -50,6 +51,8 @@ def vgg_plan(
     blocks: list[list[int]],
     classifier: list[int],
     classes: int,
+    *,
+    batch_norm: bool = False,
 ) -> tuple[LayerPlan, ...]:
     """Plan a VGG-style network: blocks of 3×3 convolutions, each halved by a pool, then a head.
 
@@ -63,6 +66,8 @@ def vgg_plan(
         Features of the hidden fully connected layers.
     classes
         Number of logits.
+    batch_norm
+        Whether a batch norm follows every convolution.
 
     Returns
     -------
@@ -79,6 +84,8 @@ def vgg_plan(
     for block, widths in enumerate(blocks, start=1):
         for index, outputs in enumerate(widths, start=1):
             plan.append(LayerPlan(f"conv{block}_{index}", "conv2d", channels, outputs))
+            if batch_norm:
+                plan.append(LayerPlan(f"bn{block}_{index}", "batchnorm2d", outputs))
             plan.append(LayerPlan(f"relu{block}_{index}", "relu"))
             channels = outputs
         plan.append(LayerPlan(f"pool{block}", "maxpool2d"))

@@ -2,88 +2,247 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+import torch
 from torch import Tensor, nn
 
-from flexrel_sim.pruning.catalogue import CRITERIA, DEFAULT_DELTA, Signal
-from flexrel_sim.pruning.relevance import prunable_layers, weight_relevance
-from flexrel_sim.pruning.remove import filters_removed, weights_masked
-from flexrel_sim.pruning.scores import magnitude, random_signal, score
-from flexrel_sim.pruning.select import keep_masks
+from flexrel_sim.pruning.channels import ChannelGroup, CoupledNetwork
+from flexrel_sim.pruning.evidence import Evidence, Scores
+from flexrel_sim.pruning.relevance import Prunable
+from flexrel_sim.pruning.remove import batch_norm_renewed, weights_masked
+from flexrel_sim.pruning.scores import Scoring, score, scoring
+from flexrel_sim.pruning.select import keep_masks, nm_masks
 from flexrel_sim.scenario.schema import PruningSection
 
-__all__ = ["choose_kept", "prune"]
+__all__ = ["evidence_for", "kept_channels", "kept_weights", "prune"]
+
+Keep = dict[str, Tensor]
+"""Layer or group name to a boolean mask over its weights or channels."""
 
 
 def prune(
-    network: nn.Sequential, settings: PruningSection, images: Tensor, labels: Tensor
-) -> nn.Sequential:
-    """Prune a network.
+    network: nn.Module,
+    settings: PruningSection,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    cut_layer: str | None = None,
+    gone: Mapping[str, Tensor] | None = None,
+) -> nn.Module:
+    """Prune a network at once.
 
     Parameters
     ----------
     network
-        A trained chain in evaluation mode; left as it is.
+        A trained network in evaluation mode; left as it is.
     settings
-        Criterion, ratio and the rest.
+        Criterion, ratio and the rest; δ is a number or left to the criterion.
     images, labels
         Calibration samples, shapes ``(samples, channels, height, width)`` and ``(samples,)``.
+    cut_layer
+        Layer whose channels cross the link; ``cut_ratio`` of them are removed first.
+    gone
+        Layer name to a mask of weights that earlier pruning removed, and that stay removed.
 
     Returns
     -------
-    torch.nn.Sequential
+    torch.nn.Module
         A pruned copy: with zeros for ``weights``, with smaller layers for ``filters``.
+
+    Raises
+    ------
+    ValueError
+        If a score is not finite, or the network can't be pruned so.
     """
-    if settings.ratio == 0:
+    how = scoring(settings)
+    if settings.cut_ratio and cut_layer is not None:
+        network = _cut_channels_removed(network, settings, how, (images, labels), cut_layer)
+    if settings.ratio == 0 and settings.pattern == "none":
         return network
-    keep = choose_kept(network, settings, images, labels)
+    evidence = evidence_for(network, settings, images, labels)
     if settings.granularity == "weights":
-        return weights_masked(network, keep)
-    return filters_removed(network, keep, images[:1])
+        pruned = weights_masked(network, kept_weights(evidence, settings, how, gone=gone))
+    else:
+        coupled = CoupledNetwork(network, images[:1])
+        pruned = coupled.removed(kept_channels(coupled, evidence, settings, how))
+    if settings.batch_norm == "re-estimate":
+        pruned = batch_norm_renewed(pruned, images)
+    return pruned
 
 
-def choose_kept(
-    network: nn.Sequential, settings: PruningSection, images: Tensor, labels: Tensor
-) -> dict[str, Tensor]:
-    """Choose what a pruned network keeps.
+def evidence_for(
+    network: nn.Module, settings: PruningSection, images: Tensor, labels: Tensor
+) -> Evidence:
+    """Gather what the signals of a pruning section look at."""
+    return Evidence(network, images, labels, settings.relevance, settings.seed)
+
+
+def kept_weights(
+    evidence: Evidence,
+    settings: PruningSection,
+    how: Scoring,
+    *,
+    gone: Mapping[str, Tensor] | None = None,
+) -> Keep:
+    """Choose the weights that are kept.
 
     Parameters
     ----------
-    network, settings, images, labels
-        As in `prune`.
+    evidence
+        What the signals look at.
+    settings
+        Ratio, what it counts, who competes with whom, and what is never pruned.
+    how
+        The resolved criterion.
+    gone
+        Layer name to a mask of weights that are removed already.
 
     Returns
     -------
     dict
-        Layer name to a mask over its weights or filters. The last layer's filters are the answers
-        and are never among them.
+        Layer name to a mask in the shape of its weights.
     """
-    criterion = CRITERIA[settings.criterion]
-    layers = prunable_layers(network)
-    last = list(layers)[-1]
-    layers = {
-        name: layer
-        for name, layer in layers.items()
-        if name not in settings.exclude and (settings.granularity == "weights" or name != last)
-    }
-    signals: dict[Signal, dict[str, Tensor]] = {}
-    if "magnitude" in criterion.signals:
-        signals["magnitude"] = magnitude(layers)
-    if "random" in criterion.signals:
-        signals["random"] = random_signal(layers, settings.seed, settings.granularity)
-    if "relevance" in criterion.signals:
-        relevance = weight_relevance(
-            network,
-            images,
-            labels,
-            target=settings.relevance.target,
-            absolute=settings.relevance.sum == "absolute",
-        )
-        signals["relevance"] = {name: relevance[name] for name in layers}
-    scores = score(
-        criterion,
-        signals,
-        delta=DEFAULT_DELTA if settings.delta is None else settings.delta,
-        granularity=settings.granularity,
-        normalise=settings.normalise,
+    scores = score(how, evidence, "weights")
+    scores = {name: values for name, values in scores.items() if name not in settings.exclude}
+    return chosen_weights(scores, evidence.layers, settings, gone=gone)
+
+
+def chosen_weights(
+    scores: Scores,
+    layers: Mapping[str, Prunable],
+    settings: PruningSection,
+    *,
+    gone: Mapping[str, Tensor] | None = None,
+    positions: Mapping[str, int] | None = None,
+) -> Keep:
+    """Choose by scores that are known already; as `kept_weights`."""
+    if settings.pattern != "none":
+        kept, of = (int(number) for number in settings.pattern.split(":"))
+        return nm_masks(scores, kept, of)
+    if gone:
+        lowest = torch.stack([values.min() for values in scores.values()]).min() - 1
+        scores = {
+            name: values.masked_fill(gone[name], float(lowest)) if name in gone else values
+            for name, values in scores.items()
+        }
+    costs = None
+    if settings.ratio_of == "macs":
+        if positions is None:
+            raise ValueError("a ratio of MACs needs the layers' output positions")
+        costs = {name: float(positions[name]) for name in scores}
+    return keep_masks(
+        scores,
+        settings.ratio,
+        settings.min_kept,
+        pools=_pools({name: [layers[name]] for name in scores}, settings.scope),
+        costs=costs,
     )
-    return keep_masks(scores, settings.ratio, settings.min_kept)
+
+
+def kept_channels(
+    coupled: CoupledNetwork, evidence: Evidence, settings: PruningSection, how: Scoring
+) -> Keep:
+    """Choose the channels that are kept, group by group.
+
+    Parameters
+    ----------
+    coupled
+        The network's groups.
+    evidence, settings, how
+        As in `kept_weights`.
+
+    Returns
+    -------
+    dict
+        Group name to a mask over its channels. A group with an excluded layer is not in it.
+    """
+    groups = {
+        name: group
+        for name, group in coupled.groups.items()
+        if not set(settings.exclude) & set(group.outputs)
+    }
+    scores = _channel_scores(groups, evidence, how)
+    pools = _pools(
+        {
+            name: [coupled.layers[layer] for layer in group.outputs]
+            for name, group in groups.items()
+        },
+        settings.scope,
+    )
+    floors = {name: _largest_floor(group, settings.min_kept) for name, group in groups.items()}
+
+    def keep(ratio: float) -> Keep:
+        costs = {name: group.filters_per_channel for name, group in groups.items()}
+        plain = all(cost == 1 for cost in costs.values())
+        return keep_masks(scores, ratio, floors, pools=pools, costs=None if plain else costs)
+
+    if settings.ratio_of in (None, "filters"):
+        return keep(settings.ratio)
+    return _to_size(coupled, keep, settings)
+
+
+def _to_size(coupled: CoupledNetwork, keep: object, settings: PruningSection) -> Keep:
+    """Bisect the ratio of filters until weights or MACs have shrunk by the wanted ratio."""
+    what = "weights" if settings.ratio_of == "weights" else "macs"
+    whole = getattr(coupled.sizes({}), what)
+    low, high = 0.0, 1.0
+    best = keep(0.0)  # type: ignore[operator]
+    # 2^-20 is less than one filter of a million.
+    for _ in range(20):
+        middle = (low + high) / 2
+        masks = keep(middle)  # type: ignore[operator]
+        if getattr(coupled.sizes(masks), what) >= (1 - settings.ratio) * whole:
+            low, best = middle, masks
+        else:
+            high = middle
+    return best
+
+
+def _cut_channels_removed(
+    network: nn.Module,
+    settings: PruningSection,
+    how: Scoring,
+    calibration: tuple[Tensor, Tensor],
+    cut_layer: str,
+) -> nn.Module:
+    images, labels = calibration
+    coupled = CoupledNetwork(network, images[:1])
+    groups = {n: group for n, group in coupled.groups.items() if cut_layer in group.outputs}
+    if not groups:
+        raise ValueError(f"the channels of layer {cut_layer!r} can't be removed")
+    scores = _channel_scores(groups, evidence_for(network, settings, images, labels), how)
+    return coupled.removed(keep_masks(scores, settings.cut_ratio, 0.0))
+
+
+def _channel_scores(groups: Mapping[str, ChannelGroup], evidence: Evidence, how: Scoring) -> Scores:
+    of_filters = score(how, evidence, "filters")
+    return {name: group.scores(of_filters) for name, group in groups.items()}
+
+
+def _pools(members: Mapping[str, Sequence[Prunable]], scope: str) -> list[list[str]]:
+    """Say who competes with whom; alike are layers of one kind, kernel and grouping."""
+    if scope == "global":
+        return [list(members)]
+    if scope == "layer":
+        return [[name] for name in members]
+    pools: dict[object, list[str]] = {}
+    for name, layers in members.items():
+        shape = tuple(
+            (type(layer).__name__, tuple(layer.weight.shape[2:]), getattr(layer, "groups", 1) > 1)
+            for layer in layers
+        )
+        pools.setdefault(shape, []).append(name)
+    return list(pools.values())
+
+
+def _largest_floor(group: ChannelGroup, min_kept: Mapping[str, float] | float) -> float:
+    if isinstance(min_kept, Mapping):
+        default = min_kept.get("default", 0.0)
+        return max(min_kept.get(name, default) for name in group.outputs)
+    return min_kept
+
+
+def with_delta(settings: PruningSection, delta: float) -> PruningSection:
+    """Give the same settings with δ as a number."""
+    return settings.model_copy(update={"delta": delta})

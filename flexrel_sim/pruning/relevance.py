@@ -1,29 +1,48 @@
 r"""Relevance of weights: what inference on given inputs says.
 
-Relevance is propagated from the logit of a class as gradient × activation, which on a ReLU network
-is LRP-ε. The paper's relevance of a weight of ``B = A·W`` is
-``rel(w_kj) = Σ_i [rel(a_ik) + rel(b_ij)]``; a convolution is read in its im2col form, where every
-output position is a sample ``i``. Sums run over samples and positions, so two small arrays per
-layer are all that is kept, whatever the number of samples.
+Relevance is propagated from the logit of a class to every neuron (`propagation`). Two definitions
+take it from neurons to the weights of ``B = A·W``; a convolution is read in its im2col form, where
+every output position is a sample ``i``.
+
+- ``additive``, the paper's: ``rel(w_kj) = Σ_i [rel(a_ik) + rel(b_ij)]``. It does not see w.
+- ``message``: what flows through the weight, ``msg(w_kj) = Σ_i |a_ik · w_kj · s_ij|``, with s as in
+  `propagation.LayerFlow`. With s = 1 and the root of squares it is Wanda; under the gradient rule
+  its signed sum is Taylor's first order, of the logit.
+
+Sums run over samples and positions, so that what is kept never grows with the number of samples.
 
 References
 ----------
 Chiasserini et al., DOI 10.1109/MNET.2025.3556212 (relevance of a weight);
-Ancona et al., *Towards better understanding of gradient-based attribution methods*, ICLR 2018
-(gradient × activation is LRP-ε on ReLU networks).
+Bach et al., PLOS ONE 10(7), 2015, eq. 13 (messages: relevance from one neuron to another);
+Sun et al., *A simple and effective pruning approach for large language models*, ICLR 2024 (Wanda);
+Molchanov et al., *Importance estimation for neural network pruning*, CVPR 2019 (Taylor).
 """
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.grad import conv2d_weight
 
-__all__ = ["RelevanceSums", "prunable_layers", "weight_relevance"]
+from flexrel_sim.pruning.folding import folded
+from flexrel_sim.pruning.propagation import LayerFlow, propagate
+from flexrel_sim.scenario.pruning_sections import RelevanceSection
+
+__all__ = [
+    "Prunable",
+    "RelevanceSums",
+    "layer_sums",
+    "message_relevance",
+    "message_sums",
+    "prunable_layers",
+    "relevance_sums",
+    "weight_relevance",
+]
 
 Prunable = nn.Conv2d | nn.Linear
 
@@ -42,6 +61,9 @@ class RelevanceSums:
 
     alpha: Tensor
     beta: Tensor
+
+    def __add__(self, other: RelevanceSums) -> RelevanceSums:
+        return RelevanceSums(self.alpha + other.alpha, self.beta + other.beta)
 
     def per_weight(self, layer: Prunable) -> Tensor:
         """Give ``rel(w_kj) = α_k + β_j`` in the shape of the layer's weights."""
@@ -86,23 +108,20 @@ def weight_relevance(
     images: Tensor,
     labels: Tensor,
     *,
-    target: Literal["label", "predicted"] = "label",
-    absolute: bool = True,
+    settings: RelevanceSection,
     batch_size: int = 100,
 ) -> dict[str, Tensor]:
-    """Compute the relevance of every prunable weight.
+    """Compute the additive relevance of every prunable weight, the paper's.
 
     Parameters
     ----------
     network
-        In evaluation mode; left as it is.
+        Left as it is; its batch norms are folded first.
     images, labels
         Calibration samples, shapes ``(samples, channels, height, width)`` and ``(samples,)``.
-    target
-        Whose logit relevance starts from.
-    absolute
-        Whether each neuron's relevances are summed as magnitudes, so that samples that speak for
-        it and samples that speak against it do not cancel.
+    settings
+        Rule, target, and whether each neuron's relevances are summed as magnitudes, so that
+        samples that speak for it and samples that speak against it do not cancel.
     batch_size
         Samples at a time; bounds memory.
 
@@ -111,57 +130,90 @@ def weight_relevance(
     dict
         Layer name to relevance in the shape of its weights, float64.
     """
-    # A copy: activations must survive the layers after them, and its weights need no gradient.
-    network = copy.deepcopy(network).requires_grad_(False)
-    for module in network.modules():
-        if isinstance(module, nn.ReLU):
-            module.inplace = False
+    sums = relevance_sums(network, images, labels, settings=settings, batch_size=batch_size)
     layers = prunable_layers(network)
-    sums: dict[str, RelevanceSums] = {}
-    for batch, batch_labels in zip(images.split(batch_size), labels.split(batch_size), strict=True):
-        for name, (source, sink) in _activations_and_gradients(
-            network, layers, batch, batch_labels, target
-        ).items():
-            part = _layer_sums(layers[name], source, sink, absolute=absolute)
-            old = sums.get(name)
-            sums[name] = (
-                part if old is None else RelevanceSums(old.alpha + part.alpha, old.beta + part.beta)
-            )
-    return {name: sums[name].per_weight(layer) for name, layer in layers.items()}
+    return {name: total.per_weight(layers[name]) for name, total in sums.items()}
 
 
-def _activations_and_gradients(
+def relevance_sums(
     network: nn.Module,
-    layers: dict[str, Prunable],
     images: Tensor,
     labels: Tensor,
-    target: str,
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """Give gradient × activation at the input and the output of every layer."""
-    recorded: dict[str, tuple[Tensor, Tensor]] = {}
+    *,
+    settings: RelevanceSection,
+    batch_size: int = 100,
+) -> dict[str, RelevanceSums]:
+    """Sum the relevance of every prunable layer's inputs and outputs.
 
-    def record(name: str) -> Any:
-        def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            recorded[name] = (inputs[0], output)
+    Parameters
+    ----------
+    network, images, labels, settings, batch_size
+        As in `weight_relevance`.
 
-        return hook
-
-    handles = [layer.register_forward_hook(record(name)) for name, layer in layers.items()]
-    try:
-        with torch.enable_grad():
-            logits = network(images.requires_grad_())
-            chosen = labels if target == "label" else logits.argmax(1)
-            score = logits.gather(1, chosen[:, None]).sum()
-            flat = [tensor for pair in recorded.values() for tensor in pair]
-            gradients = torch.autograd.grad(score, flat)
-    finally:
-        for handle in handles:
-            handle.remove()
-    products = [(tensor * grad).detach() for tensor, grad in zip(flat, gradients, strict=True)]
-    return dict(zip(recorded, zip(products[::2], products[1::2], strict=True), strict=True))
+    Returns
+    -------
+    dict
+        Layer name to sums in float64.
+    """
+    sums: dict[str, RelevanceSums] = {}
+    for name, layer, flow in _flows(network, images, labels, settings, batch_size):
+        part = layer_sums(layer, flow.source, flow.sink, absolute=settings.sum == "absolute")
+        sums[name] = sums[name] + part if name in sums else part
+    return sums
 
 
-def _layer_sums(layer: Prunable, source: Tensor, sink: Tensor, *, absolute: bool) -> RelevanceSums:
+def message_relevance(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    settings: RelevanceSection,
+    batch_size: int = 100,
+) -> dict[str, Tensor]:
+    """Compute the message relevance of every prunable weight: what flows through it.
+
+    ``|w_kj| · Σ_i |a_ik| · |s_ij|``, or ``|w_kj · Σ_i a_ik · s_ij|`` for signed sums; w is the
+    folded weight, under every rule: z⁺ lets nothing through a negative weight of a positive input,
+    and here such a weight counts by what it holds back.
+
+    Parameters
+    ----------
+    network, images, labels, settings, batch_size
+        As in `weight_relevance`.
+
+    Returns
+    -------
+    dict
+        Layer name to relevance in the shape of its weights, float64.
+    """
+    sums: dict[str, Tensor] = {}
+    weights: dict[str, Tensor] = {}
+    for name, layer, flow in _flows(network, images, labels, settings, batch_size):
+        part = message_sums(
+            layer, flow.activation, flow.factor, absolute=settings.sum == "absolute"
+        )
+        sums[name] = sums[name] + part if name in sums else part
+        weights[name] = layer.weight
+    return {name: (weights[name].double() * total).abs() for name, total in sums.items()}
+
+
+def layer_sums(layer: Prunable, source: Tensor, sink: Tensor, *, absolute: bool) -> RelevanceSums:
+    """Sum relevance at a layer's input and output over samples and positions.
+
+    Parameters
+    ----------
+    layer
+        The layer between them.
+    source, sink
+        One number per input and per output neuron, batch first.
+    absolute
+        Whether magnitudes are summed.
+
+    Returns
+    -------
+    RelevanceSums
+        In float64. For a convolution α counts an input as often as a kernel element reads it.
+    """
     if absolute:
         source, sink = source.abs(), sink.abs()
     # Samples first: everything after them is linear in the sum.
@@ -184,3 +236,58 @@ def _layer_sums(layer: Prunable, source: Tensor, sink: Tensor, *, absolute: bool
             ]
             alpha[:, u, v] = window.sum((1, 2))
     return RelevanceSums(alpha, outputs.sum((1, 2)))
+
+
+def message_sums(layer: Prunable, activation: Tensor, factor: Tensor, *, absolute: bool) -> Tensor:
+    """Sum ``a_ik · s_ij`` over samples and positions, for every weight: one weight gradient.
+
+    Parameters
+    ----------
+    layer
+        The layer between them.
+    activation, factor
+        a at its input and s at its output, batch first.
+    absolute
+        Whether ``|a_ik| · |s_ij|`` is summed.
+
+    Returns
+    -------
+    torch.Tensor
+        In the shape of the weights; summed within the batch in its own precision, given in float64.
+    """
+    if absolute:
+        activation, factor = activation.abs(), factor.abs()
+    if isinstance(layer, nn.Linear):
+        return (factor.T @ activation).double()
+    padding = layer.padding
+    if isinstance(padding, str):
+        # 'same' may pad one side more, which no pair of numbers says.
+        activation = functional.pad(activation, layer._reversed_padding_repeated_twice)
+        padding = (0, 0)
+    sums: Tensor = conv2d_weight(
+        activation,
+        layer.weight.shape,
+        factor,
+        stride=layer.stride,
+        padding=padding,
+        dilation=layer.dilation,
+        groups=layer.groups,
+    )
+    return sums.double()
+
+
+def _flows(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    settings: RelevanceSection,
+    batch_size: int,
+) -> Iterator[tuple[str, Prunable, LayerFlow]]:
+    """Give every folded layer's flow, batch by batch."""
+    prunable_layers(network)  # refuses before anything runs
+    network = folded(network, images[:1])
+    layers = prunable_layers(network)
+    for batch, chosen in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+        flows = propagate(network, layers, batch, chosen, settings=settings)
+        for name, layer in layers.items():
+            yield name, layer, flows.pop(name)

@@ -1,19 +1,21 @@
-"""Taking weights out: zeros for single weights, smaller layers for whole filters."""
+"""Zeroing single weights, and renewing batch norms after any removal."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import torch
-import torch_pruning
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
+from flexrel_sim.pruning.evidence import BATCH
 from flexrel_sim.pruning.relevance import prunable_layers
 
-__all__ = ["filters_removed", "weights_masked"]
+__all__ = ["batch_norm_renewed", "weights_masked"]
 
 
-def weights_masked(network: nn.Sequential, keep: dict[str, Tensor]) -> nn.Sequential:
+def weights_masked(network: nn.Module, keep: Mapping[str, Tensor]) -> nn.Module:
     """Zero single weights.
 
     Parameters
@@ -25,7 +27,7 @@ def weights_masked(network: nn.Sequential, keep: dict[str, Tensor]) -> nn.Sequen
 
     Returns
     -------
-    torch.nn.Sequential
+    torch.nn.Module
         A copy in which the others are exactly zero. Shapes, time and payload stay the same.
     """
     pruned = copy.deepcopy(network)
@@ -36,36 +38,21 @@ def weights_masked(network: nn.Sequential, keep: dict[str, Tensor]) -> nn.Sequen
     return pruned
 
 
-def filters_removed(
-    network: nn.Sequential, keep: dict[str, Tensor], example: Tensor
-) -> nn.Sequential:
-    """Remove whole filters and neurons, and what reads them.
+def batch_norm_renewed(network: nn.Module, images: Tensor) -> nn.Module:
+    """Estimate the statistics of batch norms anew.
 
     Parameters
     ----------
     network
-        Left as it is.
-    keep
-        Layer name to a boolean mask, shape ``(filters,)``.
-    example
-        Images of the right shape, ``(batch, channels, height, width)``.
+        Left as it is; one without batch norms comes back equal.
+    images
+        Calibration samples, ``(samples, channels, height, width)``.
 
     Returns
     -------
-    torch.nn.Sequential
-        A smaller copy with the same layer names.
+    torch.nn.Module
+        A copy in evaluation mode, whose batch norms know the pruned network's activations.
     """
-    pruned = copy.deepcopy(network).requires_grad_(True)
-    layers = prunable_layers(pruned)
-    graph = torch_pruning.DependencyGraph().build_dependency(pruned, example_inputs=example)
-    for name, mask in keep.items():
-        gone = (~mask).nonzero().flatten().tolist()
-        if gone:
-            layer = layers[name]
-            prune = (
-                torch_pruning.prune_conv_out_channels
-                if isinstance(layer, nn.Conv2d)
-                else torch_pruning.prune_linear_out_channels
-            )
-            graph.get_pruning_group(layer, prune, idxs=gone).prune()
-    return pruned.requires_grad_(False)
+    renewed = copy.deepcopy(network)
+    update_bn(images.split(BATCH), renewed)
+    return renewed.eval()

@@ -1,96 +1,142 @@
-"""Signals to scores: reduce to the units that are removed, normalise, combine with δ."""
+"""Signals to scores: rescaled where the criterion asks for it, and combined with δ."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from flexrel_sim.pruning.catalogue import Criterion, Signal
+from flexrel_sim.pruning.catalogue import CRITERIA, Combine, Normalise
+from flexrel_sim.pruning.evidence import Evidence, Scores
+from flexrel_sim.pruning.signals import Granularity, signal
+from flexrel_sim.scenario.schema import PruningSection
 
-__all__ = ["magnitude", "random_signal", "score"]
-
-Signals = dict[str, Tensor]
-"""Layer name to one value per weight."""
-
-
-def magnitude(layers: dict[str, nn.Conv2d | nn.Linear]) -> Signals:
-    """Give |w| of every layer, in float64."""
-    return {name: layer.weight.detach().double().abs() for name, layer in layers.items()}
+__all__ = ["Scoring", "combined", "normalised", "score", "scoring"]
 
 
-def random_signal(
-    layers: dict[str, nn.Conv2d | nn.Linear],
-    seed: int,
-    granularity: Literal["weights", "filters"] = "weights",
-) -> Signals:
-    """Give uniform noise in the shape of every layer's weights: one draw per unit removed."""
-    rng = torch.Generator().manual_seed(seed)
-    signals = {}
-    for name, layer in layers.items():
-        shape = list(layer.weight.shape)
-        # A mean over weights would make the chance of a filter hang on its size.
-        units = shape if granularity == "weights" else [shape[0], *([1] * (len(shape) - 1))]
-        signals[name] = torch.rand(units, generator=rng, dtype=torch.float64).expand(shape)
-    return signals
-
-
-def score(
-    criterion: Criterion,
-    signals: dict[Signal, Signals],
-    *,
-    delta: float,
-    granularity: Literal["weights", "filters"],
-    normalise: Literal["layer", "global", "none"],
-) -> Signals:
-    """Score every unit that can be removed.
+@dataclass(frozen=True)
+class Scoring:
+    """How a scenario's criterion scores, with every default in its place.
 
     Parameters
     ----------
-    criterion
-        What to look at.
     signals
-        The criterion's signals, one value per weight.
-    delta
-        Weight of the second signal; ignored by criteria of one signal.
+        One signal, or two that δ combines.
+    normalise, combine, delta
+        As in the scenario, or the criterion's own.
+    """
+
+    signals: tuple[str, ...]
+    normalise: Normalise
+    combine: Combine
+    delta: float
+
+
+def scoring(settings: PruningSection) -> Scoring:
+    """Resolve what a scenario leaves to its criterion; ``delta: auto`` counts as left open."""
+    criterion = CRITERIA[settings.criterion]
+    delta = settings.delta if isinstance(settings.delta, float | int) else criterion.delta
+    return Scoring(
+        criterion.signals_with(settings.relevance.form),
+        settings.normalise or criterion.normalise,
+        settings.combine or criterion.combine,
+        delta,
+    )
+
+
+def score(how: Scoring, evidence: Evidence, granularity: Granularity) -> Scores:
+    """Score everything that can be removed.
+
+    Parameters
+    ----------
+    how
+        Signals, and what becomes of them.
+    evidence
+        What the signals look at.
     granularity
-        Score single weights, or whole filters by the mean over their weights.
-    normalise
-        Rescale each signal to 0..1 within each layer, over the whole network, or not at all.
+        Score single weights, or whole filters.
 
     Returns
     -------
     dict
-        Layer name to scores: in the shape of the weights, or ``(filters,)``.
+        Layer name to scores, in the shape of the weights or ``(filters,)``.
     """
-    prepared = [
+    signals = [
         # Chance has the same scale everywhere; rescaling would favour layers of few units.
-        _normalised(_reduced(signals[name], granularity), "none" if name == "random" else normalise)
-        for name in criterion.signals
+        normalised(
+            signal(name, evidence, granularity), "none" if name == "random" else how.normalise
+        )
+        for name in how.signals
     ]
-    if not criterion.uses_delta:
-        return prepared[0]
-    first, second = prepared
-    return {name: (1 - delta) * first[name] + delta * second[name] for name in first}
+    return combined(signals, how.combine, how.delta)
 
 
-def _reduced(signals: Signals, granularity: str) -> Signals:
-    if granularity == "weights":
-        return signals
-    return {name: signal.flatten(1).mean(1) for name, signal in signals.items()}
+def combined(signals: Sequence[Scores], combine: Combine, delta: float) -> Scores:
+    """Combine the signals of a criterion.
+
+    Parameters
+    ----------
+    signals
+        One or two, none of them negative.
+    combine
+        ``sum`` gives ``(1-δ)·first + δ·second`` (Chiasserini et al.), ``geometric``
+        ``first^(1-δ) · second^δ``, whose order no rescaling of a whole signal changes.
+    delta
+        δ in [0, 1].
+
+    Returns
+    -------
+    dict
+        Layer name to scores. δ of 0 or 1 gives one signal, exactly.
+    """
+    if len(signals) == 1 or delta == 0:
+        return signals[0]
+    first, second = signals
+    if delta == 1:
+        return second
+    if combine == "sum":
+        return {name: (1 - delta) * first[name] + delta * second[name] for name in first}
+    return {name: first[name].pow(1 - delta).mul_(second[name].pow(delta)) for name in first}
 
 
-def _normalised(signals: Signals, where: str) -> Signals:
-    if where == "none":
-        return signals
-    if where == "layer":
-        return {name: _rescaled(s, s.min(), s.max()) for name, s in signals.items()}
-    low = torch.stack([s.min() for s in signals.values()]).min()
-    high = torch.stack([s.max() for s in signals.values()]).max()
-    return {name: _rescaled(s, low, high) for name, s in signals.items()}
+def normalised(scores: Scores, where: Normalise) -> Scores:
+    """Rescale a signal.
+
+    Parameters
+    ----------
+    scores
+        One number per weight or filter.
+    where
+        To 0..1 within each ``layer`` or over the ``global`` network, to ``rank`` / units within
+        each layer (equal numbers in their order), or ``none``.
+
+    Returns
+    -------
+    dict
+        The same layers and shapes. A constant signal ranks nothing and becomes 0; NaN stays NaN.
+    """
+    match where:
+        case "none":
+            return scores
+        case "layer":
+            return {name: _rescaled(s, s.min(), s.max()) for name, s in scores.items()}
+        case "rank":
+            return {name: _ranks(s) for name, s in scores.items()}
+        case "global":
+            low = torch.stack([s.min() for s in scores.values()]).min()
+            high = torch.stack([s.max() for s in scores.values()]).max()
+            return {name: _rescaled(s, low, high) for name, s in scores.items()}
 
 
-def _rescaled(signal: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    # A constant signal ranks nothing; it must not divide by zero. NaN stays NaN, and is refused.
-    return torch.zeros_like(signal) if high == low else (signal - low) / (high - low)
+def _rescaled(scores: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    return torch.zeros_like(scores) if high == low else (scores - low) / (high - low)
+
+
+def _ranks(scores: Tensor) -> Tensor:
+    order = scores.flatten().argsort(stable=True)
+    ranks = torch.empty_like(scores).flatten()
+    ranks[order] = torch.arange(1, order.numel() + 1, dtype=scores.dtype) / order.numel()
+    # A sort hides NaN at its end; it must be refused, not ranked.
+    return torch.where(scores.isnan(), scores, ranks.reshape(scores.shape))

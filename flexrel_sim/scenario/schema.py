@@ -8,9 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     model_serializer,
     model_validator,
@@ -18,15 +16,35 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from flexrel_sim.metrics import METRICS
+from flexrel_sim.scenario.data_sections import (
+    CodecSection,
+    CorruptionSection,
+    DataSection,
+    DeploymentSection,
+    ModelSection,
+    SplitSection,
+)
+from flexrel_sim.scenario.pruning_sections import (
+    AutoDeltaSection,
+    FineTuningSection,
+    PruningSection,
+    RelevanceSection,
+    ScheduleSection,
+)
+from flexrel_sim.scenario.section import SEED_MAX, Section
 from flexrel_sim.scenario.suggest import did_you_mean
 from flexrel_sim.units import BitRatePerSecond, EventRatePerSecond, PositiveSeconds, Seconds
 
 __all__ = [
     "MODEL_SECTIONS",
+    "AutoDeltaSection",
     "CodecSection",
     "Constraint",
+    "CorruptionSection",
     "DataSection",
+    "DeploymentSection",
     "EdgeSection",
+    "FineTuningSection",
     "Grid",
     "LinkSection",
     "ModelSection",
@@ -34,6 +52,7 @@ __all__ = [
     "Range",
     "RelevanceSection",
     "Scenario",
+    "ScheduleSection",
     "Section",
     "ServerSection",
     "SimulationSection",
@@ -51,89 +70,7 @@ _COUNTED_REQUESTS_MIN = 30
 # All requests of a point are in memory at once: a slip in a unit should not ask for terabytes.
 _REQUESTS_MAX = 50_000_000
 
-_SEED_MAX = 2**63 - 1
-
 _CONSTRAINT = re.compile(r"\s*(<=|>=)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*")
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys and silent conversions are refused."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-class ModelSection(Section):
-    """The trained network."""
-
-    network: str
-    """Path of the network's card, relative to the scenario file."""
-
-
-class DataSection(Section):
-    """Samples, drawn class by class from the part of the dataset that no training sees."""
-
-    dataset: str | None = None
-    """Name of the dataset; the one on the network's card when absent."""
-    calibration: int = Field(200, ge=1)
-    """Samples that relevance is computed on."""
-    validation: int = Field(500, ge=1)
-    """Samples that operating points are chosen on."""
-    test: int = Field(1000, ge=1)
-    """Samples that accuracy and payload are reported on."""
-    seed: int = Field(0, ge=0, le=_SEED_MAX)
-    """Seed of the draw."""
-
-
-class RelevanceSection(Section):
-    """What the paper leaves open about relevance."""
-
-    target: Literal["label", "predicted"] = "label"
-    """Whose logit relevance is propagated from."""
-    sum: Literal["absolute", "signed"] = "absolute"
-    """Whether a neuron's relevances are summed over samples as magnitudes or with their signs."""
-
-
-class PruningSection(Section):
-    """What to remove."""
-
-    criterion: str = "flexrel-paper"
-    """How a weight is scored; `flexrel-sim criteria` lists them."""
-    delta: float | None = Field(None, ge=0, le=1)
-    """Weight of relevance against magnitude in FlexRel: 0 is magnitude, 1 is relevance."""
-    granularity: Literal["weights", "filters"] = "weights"
-    """Zero single weights, or remove whole filters and neurons."""
-    ratio: float = Field(0.0, ge=0, lt=1)
-    """Fraction of the prunable weights, or of the prunable filters, that is removed."""
-    normalise: Literal["layer", "global", "none"] = "layer"
-    """Where magnitude and relevance are rescaled to 0..1 before they are combined."""
-    min_kept: float = Field(0.01, ge=0, le=1)
-    """Fraction of each layer that is kept, whatever its scores."""
-    exclude: list[str] = Field(default_factory=list)
-    """Layers that are never pruned, by name."""
-    relevance: RelevanceSection = RelevanceSection()
-    """What the paper leaves open about relevance."""
-    seed: int = Field(0, ge=0, le=_SEED_MAX)
-    """Seed of the random criterion."""
-
-
-class SplitSection(Section):
-    """Where the network is split."""
-
-    cut: str
-    """The boundary after this layer; `edge` keeps all on the edge, `server` sends the input."""
-
-
-class CodecSection(Section):
-    """How what crosses the link is encoded."""
-
-    dtype: Literal["float32", "float16", "uint8"] = "uint8"
-    """Number format; uint8 carries its own scale and offset."""
-    compress: Literal["none", "zstd"] = "none"
-    """Lossless compression of the encoded numbers."""
-    level: int = Field(3, ge=1, le=22)
-    """Compression level of zstd."""
 
 
 class EdgeSection(Section):
@@ -183,7 +120,7 @@ class SimulationSection(Section):
     """Independent repetitions, for the intervals."""
     warmup: Seconds = 0.0
     """Requests created before this time are simulated and not counted."""
-    seed: int = Field(0, ge=0, le=_SEED_MAX)
+    seed: int = Field(0, ge=0, le=SEED_MAX)
     """Seed of all draws."""
 
 

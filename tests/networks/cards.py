@@ -78,7 +78,9 @@ def trained_tiny() -> TrainedNetwork:
 
 @cache
 def _shipped() -> nn.Sequential:
-    return load_network(load_card(SHIPPED_CARD))
+    network = load_network(load_card(SHIPPED_CARD))
+    assert isinstance(network, nn.Sequential)
+    return network
 
 
 def shipped_network() -> nn.Sequential:

@@ -44,17 +44,14 @@ def card_faults(folder: Path, text: str) -> list[str]:
 
 def test_a_bad_card_is_refused_with_all_its_faults_on_their_lines(tmp_path: Path) -> None:
     text = (
-        CARD_YAML.replace("family: vgg", "family: vggg")
-        .replace("dropout: 0.1", "dropout: 1.0")
+        CARD_YAML.replace("dropout: 0.1", "dropout: 1.0")
         .replace("classes: 10", "clases: 10")
         .replace("epochs: 2", "epochs: 0")
         .replace("name: tiny", "name: my net")
     )
     faults = card_faults(tmp_path, text)
-    assert len(faults) == 6
+    assert len(faults) == 5
     found = {fault.split(": ")[1]: fault for fault in faults}
-    assert found["architecture.family"].startswith("CARD:4: ")
-    assert "did you mean 'vgg'?" in found["architecture.family"]
     assert found["architecture.dropout"].startswith("CARD:9: ")
     assert found["architecture.clases"].startswith("CARD:8: ")
     assert "did you mean 'classes'?" in found["architecture.clases"]
@@ -62,6 +59,14 @@ def test_a_bad_card_is_refused_with_all_its_faults_on_their_lines(tmp_path: Path
     assert "is required" in found["architecture.classes"]
     assert found["training.epochs"].startswith("CARD:10: ")
     assert found["name"].startswith("CARD:2: ")
+
+
+def test_an_unknown_family_is_refused_on_its_line_with_the_other_faults(tmp_path: Path) -> None:
+    text = CARD_YAML.replace("family: vgg", "family: vggg").replace("epochs: 2", "epochs: 0")
+    family, epochs = card_faults(tmp_path, text)
+    assert family.startswith("CARD:4: architecture.family: must be 'vgg', 'torchvision-vgg', ")
+    assert "got 'vggg'; did you mean 'vgg'?" in family
+    assert epochs.startswith("CARD:10: training.epochs: ")
 
 
 def test_too_many_pools_are_a_fault_of_the_architecture(tmp_path: Path) -> None:

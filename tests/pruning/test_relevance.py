@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from flexrel_sim.pruning.relevance import prunable_layers, weight_relevance
+from flexrel_sim.scenario.pruning_sections import RelevanceSection
 from tests.networks.cards import shipped_network
 from tests.pruning.chains import (
     around,
@@ -23,6 +24,10 @@ from tests.pruning.chains import (
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 
 Target = Literal["label", "predicted"]
+
+
+def asked(target: Target = "label", *, absolute: bool = True) -> RelevanceSection:
+    return RelevanceSection(target=target, sum="absolute" if absolute else "signed")
 
 
 def images_of(samples: int, seed: int = 0, shape: tuple[int, ...] = (2, 6, 5)) -> Tensor:
@@ -44,7 +49,7 @@ def assert_literal(
     labels = torch.arange(len(images)) % 3
     chosen = labels if target == "label" else network(images).argmax(1)
     fast = weight_relevance(
-        network, images, labels, target=target, absolute=absolute, batch_size=batch_size
+        network, images, labels, settings=asked(target, absolute=absolute), batch_size=batch_size
     )
     layers = prunable_layers(network)
     assert list(fast) == list(layers)
@@ -107,8 +112,8 @@ def test_relevance_of_linear_layers_is_the_literal_sum(target: Target, absolute:
 def test_streaming_in_batches_of_any_size_gives_the_same_relevance(batch_size: int) -> None:
     network = randomised(around(nn.Conv2d(4, 4, 3), (6, 5)), 4)
     images, labels = images_of(7), torch.arange(7) % 3
-    whole = weight_relevance(network, images, labels, batch_size=7)
-    streamed = weight_relevance(network, images, labels, batch_size=batch_size)
+    whole = weight_relevance(network, images, labels, settings=asked(), batch_size=7)
+    streamed = weight_relevance(network, images, labels, settings=asked(), batch_size=batch_size)
     for name, relevance in whole.items():
         torch.testing.assert_close(streamed[name], relevance, rtol=1e-12, atol=1e-12)
 
@@ -132,7 +137,9 @@ def test_signed_relevance_of_a_network_worked_by_hand() -> None:
     # at x they are (1*2 + 2*1, -1*1 + 2*1) = (4, 1), so rel(x) = (8, 3).
     # At the logits the gradient is (1, 0), so rel = (10, 0).
     images = torch.tensor([[2.0, 3.0]], dtype=torch.float64)
-    relevance = weight_relevance(hand_worked(), images, torch.tensor([0]), absolute=False)
+    relevance = weight_relevance(
+        hand_worked(), images, torch.tensor([0]), settings=asked(absolute=False)
+    )
     assert relevance["fc1"].tolist() == [[8 + 2, 3 + 2], [8 + 8, 3 + 8]]
     assert relevance["fc2"].tolist() == [[2 + 10, 8 + 10], [2 + 0, 8 + 0]]
 
@@ -142,8 +149,8 @@ def test_absolute_relevance_does_not_let_samples_cancel() -> None:
     # at x (-2 + 3, 1 + 3) = (1, 4), rel(x) = (2, 12); at the logits rel = (0, 11).
     images = torch.tensor([[2.0, 3.0], [2.0, 3.0]], dtype=torch.float64)
     labels = torch.tensor([0, 1])
-    signed = weight_relevance(hand_worked(), images, labels, absolute=False)
-    absolute = weight_relevance(hand_worked(), images, labels, absolute=True)
+    signed = weight_relevance(hand_worked(), images, labels, settings=asked(absolute=False))
+    absolute = weight_relevance(hand_worked(), images, labels, settings=asked(absolute=True))
     assert signed["fc1"].tolist() == [[10 + 0, 15 + 0], [10 + 20, 15 + 20]]
     assert absolute["fc1"].tolist() == [[10 + 4, 15 + 4], [10 + 20, 15 + 20]]
 
@@ -151,15 +158,15 @@ def test_absolute_relevance_does_not_let_samples_cancel() -> None:
 def test_a_predicted_target_starts_from_the_largest_logit() -> None:
     images = torch.tensor([[2.0, 3.0]], dtype=torch.float64)
     wrong, right = torch.tensor([0]), torch.tensor([1])
-    predicted = weight_relevance(hand_worked(), images, wrong, target="predicted")
-    labelled = weight_relevance(hand_worked(), images, right, target="label")
+    predicted = weight_relevance(hand_worked(), images, wrong, settings=asked("predicted"))
+    labelled = weight_relevance(hand_worked(), images, right, settings=asked("label"))
     assert all(torch.equal(predicted[name], labelled[name]) for name in labelled)
 
 
 def test_relevance_is_activation_times_the_finite_difference_of_the_logit() -> None:
     network = randomised(perceptron(), 5)
     image = images_of(1, shape=(2, 2, 2))
-    relevance = weight_relevance(network, image, torch.tensor([2]), absolute=False)
+    relevance = weight_relevance(network, image, torch.tensor([2]), settings=asked(absolute=False))
     step = 1e-6
     slopes = []
     for k in range(8):
@@ -184,8 +191,8 @@ def test_relevance_leaves_network_images_and_labels_as_they_were() -> None:
     network.conv.weight.requires_grad_(False)
     images, labels = images_of(4), torch.tensor([0, 1, 2, 0])
     before = copy.deepcopy((network.state_dict(), images, labels))
-    weight_relevance(network, images, labels, batch_size=4)
-    weight_relevance(network, images, labels, batch_size=3)
+    weight_relevance(network, images, labels, settings=asked(), batch_size=4)
+    weight_relevance(network, images, labels, settings=asked(), batch_size=3)
     assert all(
         torch.equal(before[0][name], weight) for name, weight in network.state_dict().items()
     )
@@ -208,24 +215,26 @@ def test_an_in_place_relu_gives_the_same_relevance() -> None:
     plain, inplace = perceptron(), perceptron(inplace=True)
     inplace.load_state_dict(randomised(plain, 6).state_dict())
     images, labels = images_of(5, shape=(2, 2, 2)), torch.arange(5) % 3
-    expected = weight_relevance(plain, images, labels)
-    got = weight_relevance(inplace, images, labels)
+    expected = weight_relevance(plain, images, labels, settings=asked())
+    got = weight_relevance(inplace, images, labels, settings=asked())
     assert all(torch.equal(got[name], expected[name]) for name in expected)
 
 
 def test_relevance_is_computed_even_where_gradients_are_switched_off() -> None:
     network, images = randomised(perceptron(), 7), images_of(3, shape=(2, 2, 2))
     labels = torch.tensor([0, 1, 2])
-    expected = weight_relevance(network, images, labels)
+    expected = weight_relevance(network, images, labels, settings=asked())
     with torch.no_grad():
-        got = weight_relevance(network, images, labels)
+        got = weight_relevance(network, images, labels, settings=asked())
     assert all(torch.equal(got[name], expected[name]) for name in expected)
 
 
 def test_the_hooks_are_removed_even_if_the_network_fails() -> None:
     network = perceptron()
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        weight_relevance(network, images_of(1, shape=(2, 3, 2)), torch.tensor([0]))
+        weight_relevance(
+            network, images_of(1, shape=(2, 3, 2)), torch.tensor([0]), settings=asked()
+        )
     assert not any(module._forward_hooks for module in network.modules())
 
 
@@ -233,7 +242,7 @@ def test_the_hooks_are_removed_even_if_the_network_fails() -> None:
 def test_a_convolution_that_does_not_pad_with_zeros_is_refused(mode: str) -> None:
     network = named(("conv", nn.Conv2d(2, 3, 3, padding=1, padding_mode=mode)))
     with pytest.raises(ValueError, match=f"layer 'conv' must pad with zeros, got '{mode}'"):
-        weight_relevance(network, images_of(1), torch.tensor([0]))
+        weight_relevance(network, images_of(1), torch.tensor([0]), settings=asked())
 
 
 def test_prunable_layers_are_convolutions_and_linear_layers_in_order() -> None:
@@ -248,7 +257,9 @@ def test_the_mean_relevance_of_a_filter_is_that_of_its_output_and_a_constant_of_
 ) -> None:
     network = randomised(around(layer, (6, 5)), seed)
     images, labels = images_of(3, seed), torch.tensor([0, 1, 2])
-    relevance = weight_relevance(network, images, labels, absolute=absolute)["layer"]
+    relevance = weight_relevance(network, images, labels, settings=asked(absolute=absolute))[
+        "layer"
+    ]
     _, sink = products(network, "layer", images, labels.tolist())
     beta = (sink.abs() if absolute else sink).sum((0, 2, 3))
     constant = (relevance.flatten(1).mean(1) - beta).reshape(layer.groups, -1)

@@ -1,0 +1,214 @@
+"""One trained network, pruned by every entry along every track."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from safetensors.torch import load as load_tensors
+from torch import Tensor, nn
+
+from flexrel_sim.codec import shipped_bytes
+from flexrel_sim.comparison.result import Curve
+from flexrel_sim.comparison.schema import Entry, Pair, Track
+from flexrel_sim.datasets import evaluation_samples
+from flexrel_sim.networks import Card
+from flexrel_sim.networks.build import build_network
+from flexrel_sim.pruning.auto import choose, share_correct
+from flexrel_sim.pruning.channels import CoupledNetwork, output_positions
+from flexrel_sim.pruning.evidence import Evidence
+from flexrel_sim.pruning.prune import chosen_weights, kept_channels
+from flexrel_sim.pruning.relevance import prunable_layers
+from flexrel_sim.pruning.remove import batch_norm_renewed, weights_masked
+from flexrel_sim.pruning.scores import score, scoring
+from flexrel_sim.scenario.schema import DataSection, PruningSection, RelevanceSection
+from flexrel_sim.training import train_network
+from flexrel_sim.training.fine_tune import fine_tune
+
+__all__ = ["Subject"]
+
+# Losses that are asked for are smaller: below this, a curve has nothing more to tell.
+_HOPELESS_LOSS = 0.3
+
+
+@dataclass
+class Subject:
+    """A network trained with one seed, and the samples that it meets.
+
+    Parameters
+    ----------
+    card
+        Architecture and recipe.
+    pair
+        Where it is deployed.
+    data
+        How many samples serve what.
+    seed
+        Seed of training.
+    checkpoint
+        Where the trained weights are kept; trained and written if missing.
+    """
+
+    card: Card
+    pair: Pair
+    data: DataSection
+    seed: int
+    checkpoint: Path
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The trained network, in evaluation mode."""
+        assert self.card.training is not None  # noqa: S101 - load_comparison has checked it
+        recipe = self.card.training.model_copy(update={"seed": self.seed})
+        card = self.card.model_copy(update={"training": recipe})
+        if not self.checkpoint.exists():
+            trained = train_network(card)
+            partial = self.checkpoint.with_suffix(".partial")
+            partial.write_bytes(trained.checkpoint)
+            partial.replace(self.checkpoint)
+        network = build_network(card.architecture)
+        network.load_state_dict(load_tensors(self.checkpoint.read_bytes()))
+        return network.eval().requires_grad_(False)
+
+    @cached_property
+    def _samples(self) -> dict[str, tuple[Tensor, Tensor]]:
+        data, recipe = self.data, self.card.training
+        drawn = evaluation_samples(
+            data.dataset or (recipe.dataset if recipe else ""),
+            data.calibration,
+            data.validation,
+            data.test,
+            data.seed,
+            self.pair.deployment,
+        )
+        return {
+            part: (
+                torch.from_numpy(getattr(drawn, part).images),
+                torch.from_numpy(getattr(drawn, part).labels),
+            )
+            for part in ("calibration", "validation", "test")
+        }
+
+    @cached_property
+    def _evidence(self) -> dict[str, Evidence]:
+        return {}
+
+    def evidence(self, relevance: RelevanceSection) -> Evidence:
+        """Give what signals look at; forms of relevance share it."""
+        key = relevance.model_copy(update={"form": None}).model_dump_json()
+        if key not in self._evidence:
+            self._evidence[key] = Evidence(
+                self.network, *self._samples["calibration"], relevance, self.seed
+            )
+        return self._evidence[key]
+
+    @cached_property
+    def absent_masked(self) -> float:
+        """Test accuracy of the dense network when absent classes can't be answered."""
+        images, labels = self._samples["test"]
+        classes = self.pair.deployment.classes
+        with torch.no_grad():
+            logits = torch.cat([self.network(batch) for batch in images.split(250)])
+        if classes is not None:
+            absent = [k for k in range(logits.shape[1]) if k not in classes]
+            logits[:, absent] = -torch.inf
+        return float((logits.argmax(1) == labels).double().mean())
+
+    def curve(self, entry: Entry, track: Track) -> Curve:
+        """Prune along a track and measure accuracy and what is kept.
+
+        Parameters
+        ----------
+        entry
+            How to choose what is kept.
+        track
+            How to prune.
+
+        Returns
+        -------
+        Curve
+            Points in the order of ``track.kept``, after the dense network's.
+        """
+        # Not by model_copy: a section's defaults must not hide what the track says.
+        theirs = {name: getattr(track.pruning, name) for name in track.pruning.model_fields_set}
+        settings = entry.pruning.model_copy(update=theirs)
+        evidence = self.evidence(settings.relevance)
+        if settings.delta == "auto":
+            parts = (self._samples["calibration"], self._samples["validation"])
+            settings = choose(self.network, settings, *parts, evidence).settings
+        points = [self._point(self.network)]
+        for pruned in self._pruned(settings, track, evidence):
+            points.append(self._point(pruned))
+            if points[-1][3] < points[0][3] - _HOPELESS_LOSS:
+                break
+        weights, macs, size, validation, test = zip(*points, strict=True)
+        chosen = {"delta": settings.delta, "normalise": settings.normalise}
+        return Curve(
+            self.pair.label,
+            self.seed,
+            entry.label,
+            track.label,
+            weights,
+            macs,
+            size,
+            validation,
+            test,
+            self.absent_masked,
+            chosen if entry.pruning.delta == "auto" else {},
+        )
+
+    def _pruned(
+        self, settings: PruningSection, track: Track, evidence: Evidence
+    ) -> Iterator[nn.Module]:
+        how, images = scoring(settings), self._samples["calibration"][0]
+        scores = score(how, evidence, "weights") if settings.granularity == "weights" else {}
+        for kept in track.kept:
+            at = settings.model_copy(update={"ratio": 1 - kept})
+            if settings.granularity == "weights":
+                positions = self._positions
+                keep = chosen_weights(scores, evidence.layers, at, positions=positions)
+                pruned = weights_masked(self.network, keep)
+            else:
+                coupled = CoupledNetwork(self.network, images[:1])
+                pruned = coupled.removed(kept_channels(coupled, evidence, at, how))
+            tuning = settings.schedule.fine_tuning
+            if tuning.epochs and self.card.training is not None:
+                recipe = self.card.training
+                pruned = fine_tune(pruned, recipe.dataset, tuning, recipe.samples).network
+            elif settings.batch_norm == "re-estimate":
+                pruned = batch_norm_renewed(pruned, images)
+            yield pruned
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        example = self._samples["calibration"][0][:1]
+        return output_positions(self.network, prunable_layers(self.network), example)
+
+    @cached_property
+    def _dense(self) -> tuple[int, int, int]:
+        return self._counts(self.network)
+
+    def _point(self, network: nn.Module) -> tuple[float, float, float, float, float]:
+        kept = (got / all_ for got, all_ in zip(self._counts(network), self._dense, strict=True))
+        weights, macs, size = kept
+        return (
+            weights,
+            macs,
+            size,
+            share_correct(network, *self._samples["validation"]),
+            share_correct(network, *self._samples["test"]),
+        )
+
+    def _counts(self, network: nn.Module) -> tuple[int, int, int]:
+        """Count non-zero prunable weights, their MACs, and the shipped bytes of all parameters."""
+        layers = prunable_layers(network)
+        nonzero = {name: int(layer.weight.count_nonzero()) for name, layer in layers.items()}
+        macs = sum(count * self._positions[name] for name, count in nonzero.items())
+        size = sum(
+            shipped_bytes(weight.numel(), int(weight.count_nonzero()))
+            for weight in network.parameters()
+        )
+        return sum(nonzero.values()), macs, size

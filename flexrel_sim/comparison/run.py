@@ -1,0 +1,146 @@
+"""Running a comparison: every curve is kept as soon as it is known, and never computed twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from flexrel_sim.comparison.result import Comparison, Curve
+from flexrel_sim.comparison.schema import (
+    ComparisonFile,
+    ComparisonScenario,
+    Entry,
+    Pair,
+    Track,
+)
+from flexrel_sim.measure import cache_folder, code_digest
+from flexrel_sim.networks import Card
+from flexrel_sim.pruning import CRITERIA
+from flexrel_sim.study import Progress
+from flexrel_sim.study.executor import run_tasks
+
+__all__ = ["compare"]
+
+_CODE = ("networks", "datasets", "pruning", "training", "codec", "comparison/measure.py")
+
+_PACKAGES = ("torch", "torch-pruning", "numpy")
+
+
+@dataclass(frozen=True)
+class _Task:
+    """All curves of one trained network."""
+
+    card: Card
+    pair: Pair
+    scenario: ComparisonScenario
+    seed: int
+    folder: Path
+
+
+def compare(file: ComparisonFile, workers: int, progress: Progress) -> Comparison:
+    """Run a comparison, or what is left of it.
+
+    Parameters
+    ----------
+    file
+        What to compare.
+    workers
+        Processes to use; figures don't depend on it.
+    progress
+        Shows how far the work has come.
+
+    Returns
+    -------
+    Comparison
+        All curves.
+    """
+    folder = cache_folder() / "comparisons"
+    folder.mkdir(exist_ok=True)
+    scenario = file.scenario
+    tasks = [
+        _Task(file.cards[pair.network].card, pair, scenario, seed, folder)
+        for seed in scenario.seeds
+        for pair in scenario.pairs
+    ]
+    curves: list[Curve] = []
+    results: Iterable[Any] = run_tasks(_measure, tasks, workers)
+    for found in progress("pruning trained networks", results, len(tasks)):
+        curves += found
+    return Comparison(scenario, tuple(curves))
+
+
+def _measure(task: _Task) -> list[Curve]:
+    wanted = [
+        (entry, track)
+        for track in task.scenario.tracks
+        if track.pairs is None or task.pair.label in track.pairs
+        for entry in task.scenario.entries
+        if _takes_part(entry, track)
+    ]
+    files = {
+        (entry.label, track.label): task.folder / f"{_key(task, entry, track)}.json"
+        for entry, track in wanted
+    }
+    subject: Any = None
+    curves = []
+    for entry, track in wanted:
+        file = files[entry.label, track.label]
+        if not file.exists():
+            # Here, not at the top: torch is needed only where something is measured.
+            from flexrel_sim.comparison.measure import Subject  # noqa: PLC0415
+            from flexrel_sim.threads import one_thread  # noqa: PLC0415
+
+            if subject is None:
+                subject = Subject(
+                    task.card, task.pair, task.scenario.data, task.seed, _checkpoint(task)
+                )
+            with one_thread():
+                curve = subject.curve(entry, track)
+            partial = file.with_suffix(".partial")
+            partial.write_text(curve.to_json(), encoding="utf-8")
+            partial.replace(file)
+        curves.append(Curve.from_json(file.read_text(encoding="utf-8")))
+    return curves
+
+
+def _takes_part(entry: Entry, track: Track) -> bool:
+    if track.entries is not None and entry.label not in track.entries:
+        return False
+    level = CRITERIA[entry.pruning.criterion].level
+    return level == "weights" or track.pruning.granularity == "filters"
+
+
+def _checkpoint(task: _Task) -> Path:
+    recipe = {"card": _recipe(task.card), "seed": task.seed, "from": _provenance()}
+    return task.folder / f"{_digest(recipe)}.safetensors"
+
+
+def _key(task: _Task, entry: Entry, track: Track) -> str:
+    return _digest(
+        {
+            "card": _recipe(task.card),
+            "seed": task.seed,
+            "pair": task.pair.model_dump(exclude={"network"}),
+            "data": task.scenario.data.model_dump(),
+            "entry": entry.model_dump(),
+            "track": track.model_dump(exclude={"pairs", "entries", "measure"}),
+            "from": _provenance(),
+        }
+    )
+
+
+def _recipe(card: Card) -> dict[str, Any]:
+    return card.model_dump(exclude={"checkpoint"})
+
+
+def _provenance() -> dict[str, str]:
+    return {"code": code_digest(_CODE), **{name: version(name) for name in _PACKAGES}}
+
+
+def _digest(data: object) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,182 @@
+"""The pruned network of an operating point: δ chosen if asked, then the schedule, step by step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from flexrel_sim.errors import WorkError
+from flexrel_sim.measure.cache import cache_folder
+from flexrel_sim.partition import split_network
+from flexrel_sim.pruning.auto import choose
+from flexrel_sim.pruning.prune import prune
+from flexrel_sim.pruning.relevance import prunable_layers
+from flexrel_sim.scenario.schema import PruningSection
+from flexrel_sim.training.fine_tune import fine_tune
+
+__all__ = ["PrunedNetwork", "pruned_network"]
+
+Part = tuple[Tensor, Tensor]
+"""Images and labels."""
+
+
+@dataclass(frozen=True)
+class PrunedNetwork:
+    """What pruning gave.
+
+    Parameters
+    ----------
+    network
+        The pruned network, in evaluation mode.
+    choice
+        What `delta: auto` tried and chose, as plain data; empty where δ was given.
+    seconds
+        Time that scoring and removal took here, fine-tuning not counted.
+    """
+
+    network: nn.Module
+    choice: dict[str, Any]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Where fine-tuning gets its samples.
+
+    Parameters
+    ----------
+    dataset
+        The network's own dataset.
+    samples
+        How many of its training samples the network saw; None is all.
+    """
+
+    dataset: str
+    samples: int | None = None
+
+
+def pruned_network(
+    network: nn.Module,
+    settings: PruningSection,
+    calibration: Part,
+    validation: Part,
+    *,
+    cut: str = "edge",
+    recipe: Recipe | None = None,
+    key: str = "",
+) -> PrunedNetwork:
+    """Prune a network as a scenario says.
+
+    Parameters
+    ----------
+    network
+        A trained network in evaluation mode; left as it is.
+    settings
+        Criterion, ratio, schedule and the rest.
+    calibration, validation
+        Images ``(samples, channels, height, width)`` and labels ``(samples,)``.
+    cut
+        Where the network will be cut; matters to ``cut_ratio`` only.
+    recipe
+        Where fine-tuning gets its samples.
+    key
+        Names this work; with it, every finished step of a schedule is kept, and taken up again.
+
+    Returns
+    -------
+    PrunedNetwork
+        The network, and what was chosen on the way.
+
+    Raises
+    ------
+    WorkError
+        If fine-tuning is asked for, and the network has no recipe.
+    ValueError
+        If the network can't be pruned so.
+    """
+    started = time.perf_counter()
+    choice: dict[str, Any] = {}
+    if settings.delta == "auto":
+        chosen = choose(network, settings, calibration, validation)
+        settings = chosen.settings
+        choice = {
+            "delta": settings.delta,
+            "normalise": settings.normalise,
+            "form": settings.relevance.form,
+            "reached": chosen.reached,
+            "tried": [asdict(tried) for tried in chosen.tried],
+        }
+    tuning = settings.schedule.fine_tuning
+    if tuning.epochs and recipe is None:
+        raise WorkError("fine-tuning needs a network with a training recipe on its card")
+    seconds = time.perf_counter() - started
+    layer = cut_layer(network, cut)
+    for step, ratio in enumerate(_ratios(settings), start=1):
+        started = time.perf_counter()
+        kept = _step_file(key, step, settings)
+        found = _resumed(kept)
+        if found is not None:
+            network = found
+            continue
+        at = settings.model_copy(update={"ratio": ratio})
+        if step > 1:
+            at = at.model_copy(update={"cut_ratio": 0.0})
+        network = prune(network, at, *calibration, cut_layer=layer, gone=_gone(network, at, step))
+        seconds += time.perf_counter() - started
+        if tuning.epochs and recipe is not None:
+            samples = tuning.samples or recipe.samples
+            network = fine_tune(network, recipe.dataset, tuning, samples).network
+        if kept is not None:
+            partial = kept.with_suffix(".partial")
+            torch.save(network, partial)
+            partial.replace(kept)
+    return PrunedNetwork(network.eval(), choice, seconds)
+
+
+def cut_layer(network: nn.Module, cut: str) -> str | None:
+    """Name the layer whose channels cross the link: the last of the head that has weights."""
+    head, _ = split_network(network, cut)
+    inside = {id(module) for module in head.modules()}
+    names = [name for name, layer in prunable_layers(network).items() if id(layer) in inside]
+    return names[-1] if names else None
+
+
+def _ratios(settings: PruningSection) -> list[float]:
+    """Give the ratio of every step; filters are counted anew after each removal."""
+    steps, kept = settings.schedule.steps, 1 - settings.ratio
+    if settings.granularity == "filters":
+        return [1 - kept ** (1 / steps)] * steps
+    return [1 - kept ** (step / steps) for step in range(1, steps)] + [settings.ratio]
+
+
+def _gone(network: nn.Module, settings: PruningSection, step: int) -> Mapping[str, Tensor] | None:
+    if step == 1 or settings.granularity == "filters":
+        return None
+    return {name: layer.weight == 0 for name, layer in prunable_layers(network).items()}
+
+
+def _step_file(key: str, step: int, settings: PruningSection) -> Path | None:
+    """Name the file of a finished step; a schedule of one step without training needs none."""
+    schedule = settings.schedule
+    if not key or (schedule.steps == 1 and schedule.fine_tuning.epochs == 0):
+        return None
+    folder = cache_folder() / "steps"
+    folder.mkdir(exist_ok=True)
+    name = json.dumps([key, step])
+    return folder / f"{hashlib.sha256(name.encode()).hexdigest()}.pt"
+
+
+def _resumed(file: Path | None) -> nn.Module | None:
+    # Written by this machine's own run, under a name that hashes all it was made from.
+    if file is None or not file.exists():
+        return None
+    network: nn.Module = torch.load(file, weights_only=False)
+    return network

@@ -1,0 +1,136 @@
+"""Where a network can be cut and what can be pruned of it, known without its weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
+
+from flexrel_sim.errors import CheckpointError
+from flexrel_sim.networks.architectures import Architecture, Vgg
+from flexrel_sim.networks.card import CardFile
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Outline", "outline", "outline_of"]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The parts of a network that a scenario can name.
+
+    Parameters
+    ----------
+    boundaries
+        Stages after which it can be cut: all but the last.
+    weights
+        Prunable layer to its number of weights, biases not counted.
+    filters
+        Prunable layer to its number of filters or neurons; the last layer's are the answers, and
+        not among them.
+    last
+        The last stage.
+    """
+
+    boundaries: tuple[str, ...]
+    weights: dict[str, int]
+    filters: dict[str, int]
+    last: str
+
+
+def outline(card_file: CardFile) -> Outline:
+    """Outline the network on a card, without reading its checkpoint.
+
+    Parameters
+    ----------
+    card_file
+        The card. A ``vgg`` needs no torch.
+
+    Returns
+    -------
+    Outline
+        Its parts.
+
+    Raises
+    ------
+    CheckpointError
+        If a factory can't give a network, or its network has nothing to prune.
+    """
+    try:
+        return _outline(card_file.card.architecture.model_dump_json())
+    except CheckpointError as error:
+        raise CheckpointError(f"{card_file.file}: {error}") from None
+
+
+def outline_of(network: nn.Module) -> Outline:
+    """Outline a network that is built.
+
+    Parameters
+    ----------
+    network
+        Any network with a convolution or linear layer.
+
+    Returns
+    -------
+    Outline
+        Its parts.
+    """
+    from torch import nn  # noqa: PLC0415 - most networks are outlined without torch
+
+    from flexrel_sim.partition import stages  # noqa: PLC0415 - it needs torch
+
+    names = list(stages(network))
+    layers = {
+        name: layer
+        for name, layer in network.named_modules()
+        if isinstance(layer, nn.Conv2d | nn.Linear)
+    }
+    if not layers:
+        raise CheckpointError(
+            "architecture: must have a convolution or linear layer; name another network"
+        )
+    filters = {name: layer.weight.shape[0] for name, layer in layers.items()}
+    filters.popitem()
+    weights = {name: layer.weight.numel() for name, layer in layers.items()}
+    return Outline(tuple(names[:-1]), weights, filters, names[-1])
+
+
+@cache
+def _outline(architecture_json: str) -> Outline:
+    architecture: Architecture = _ARCHITECTURE.validate_json(architecture_json)
+    return _planned(architecture) if isinstance(architecture, Vgg) else _built(architecture)
+
+
+def _planned(architecture: Vgg) -> Outline:
+    plan = architecture.plan()
+    layers = [layer for layer in plan if layer.kind in ("conv2d", "linear")]
+    names = (["preprocess"] if architecture.preprocess else []) + [layer.name for layer in plan]
+    return Outline(
+        tuple(names[:-1]),
+        {layer.name: layer.weights for layer in layers},
+        {layer.name: layer.outputs for layer in layers[:-1]},
+        names[-1],
+    )
+
+
+def _built(architecture: Architecture) -> Outline:
+    import torch  # noqa: PLC0415 - most networks are outlined without torch
+
+    from flexrel_sim.networks.build import build_network  # noqa: PLC0415 - it needs torch
+
+    try:
+        # Without memory for the weights, whose values are of no interest.
+        with torch.device("meta"):
+            network = build_network(architecture)
+    except CheckpointError:
+        if architecture.family != "factory":
+            raise
+        # Some factories compute with numbers, which a tensor without memory does not have.
+        network = build_network(architecture)
+    return outline_of(network)
+
+
+_ARCHITECTURE: TypeAdapter[Architecture] = TypeAdapter(Architecture)

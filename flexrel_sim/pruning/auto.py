@@ -1,0 +1,159 @@
+"""`delta: auto`: δ, and if asked normalisation and form of relevance, by validation samples."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from flexrel_sim.pruning.channels import CoupledNetwork
+from flexrel_sim.pruning.evidence import Evidence
+from flexrel_sim.pruning.prune import evidence_for, kept_channels, kept_weights
+from flexrel_sim.pruning.remove import batch_norm_renewed, weights_masked
+from flexrel_sim.pruning.scores import scoring
+from flexrel_sim.scenario.schema import PruningSection
+
+__all__ = ["Choice", "Tried", "choose", "share_correct"]
+
+_BATCH = 250
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One setting that was tried.
+
+    Parameters
+    ----------
+    delta, normalise, form
+        The setting.
+    ratios
+        Pruning ratios it was tried at.
+    accuracies
+        Validation accuracy at each.
+    """
+
+    delta: float
+    normalise: str
+    form: str | None
+    ratios: tuple[float, ...]
+    accuracies: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen, and all that was tried.
+
+    Parameters
+    ----------
+    settings
+        The pruning section with δ, normalisation and form as numbers and words.
+    reached
+        Whether the wanted accuracy was kept anywhere; true for the aim ``area``.
+    tried
+        Every setting, in the order of the scenario.
+    """
+
+    settings: PruningSection
+    reached: bool
+    tried: tuple[Tried, ...]
+
+
+def choose(
+    network: nn.Module,
+    settings: PruningSection,
+    calibration: tuple[Tensor, Tensor],
+    validation: tuple[Tensor, Tensor],
+    evidence: Evidence | None = None,
+) -> Choice:
+    """Choose δ by what pruned networks answer on the validation samples.
+
+    Parameters
+    ----------
+    network
+        A trained network in evaluation mode; left as it is.
+    settings
+        What is pruned, and what ``auto`` may try. Test samples are not seen.
+    calibration, validation
+        Images ``(samples, channels, height, width)`` and labels ``(samples,)``.
+    evidence
+        What was computed on these calibration samples already.
+
+    Returns
+    -------
+    Choice
+        By the largest mean accuracy over ``auto.ratios``, or by the largest ratio that keeps
+        ``auto.accuracy`` (by the mean where none does). Of equals, the first that was tried.
+    """
+    evidence = evidence or evidence_for(network, settings, *calibration)
+    tried = []
+    candidates = []
+    auto = settings.auto
+    first = scoring(settings)
+    for normalise, form in itertools.product(
+        auto.normalise or [first.normalise], auto.form or [settings.relevance.form]
+    ):
+        for delta in auto.deltas:
+            relevance = settings.relevance.model_copy(update={"form": form})
+            candidate = settings.model_copy(
+                update={"delta": delta, "normalise": normalise, "relevance": relevance}
+            )
+            accuracies = _accuracies(network, candidate, calibration[0], validation, evidence)
+            candidates.append(candidate)
+            tried.append(Tried(delta, normalise, form, tuple(auto.ratios), accuracies))
+    best, reached = _best(tried, auto.accuracy if auto.aim == "accuracy" else None)
+    return Choice(candidates[best], reached, tuple(tried))
+
+
+def share_correct(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Give the share of right answers of a network in evaluation mode."""
+    with torch.inference_mode():
+        correct = sum(
+            int((network(batch).argmax(1) == truth).sum())
+            for batch, truth in zip(images.split(_BATCH), labels.split(_BATCH), strict=True)
+        )
+    return correct / len(labels)
+
+
+def _accuracies(
+    network: nn.Module,
+    settings: PruningSection,
+    images: Tensor,
+    validation: tuple[Tensor, Tensor],
+    evidence: Evidence,
+) -> tuple[float, ...]:
+    how = scoring(settings)
+    accuracies = []
+    for ratio in settings.auto.ratios:
+        at = settings.model_copy(update={"ratio": ratio})
+        if settings.granularity == "weights":
+            pruned = weights_masked(network, kept_weights(evidence, at, how))
+        else:
+            coupled = CoupledNetwork(network, images[:1])
+            pruned = coupled.removed(kept_channels(coupled, evidence, at, how))
+        if settings.batch_norm == "re-estimate":
+            pruned = batch_norm_renewed(pruned, images)
+        accuracies.append(share_correct(pruned, *validation))
+    return tuple(accuracies)
+
+
+def _best(tried: Sequence[Tried], target: float | None) -> tuple[int, bool]:
+    def area(index: int) -> float:
+        return sum(tried[index].accuracies) / len(tried[index].accuracies)
+
+    def largest(index: int) -> float:
+        setting = tried[index]
+        kept = [
+            ratio
+            for ratio, accuracy in zip(setting.ratios, setting.accuracies, strict=True)
+            if target is not None and accuracy >= target
+        ]
+        return max(kept, default=-1.0)
+
+    every = range(len(tried))
+    if target is None:
+        return max(every, key=area), True
+    best = max(every, key=lambda index: (largest(index), area(index)))
+    return best, largest(best) >= 0

@@ -1,0 +1,119 @@
+r"""Batch norms into the layers before them: what a weight does is told only with its scale.
+
+In evaluation mode ``BN(Wa + c) = γ/√(σ²+ε) · (Wa + c - μ) + β`` is one affine map, whose weights
+are ``W' = γ/√(σ²+ε) · W`` and whose bias is ``(c - μ) · γ/√(σ²+ε) + β``.
+
+References
+----------
+Jacob et al., *Quantization and training of neural networks for efficient integer-arithmetic-only
+inference*, CVPR 2018, section 3.2 and eq. 14 (the folded weights).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from flexrel_sim.pruning.propagation import prepared
+
+__all__ = ["folded"]
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def folded(network: Network, example: Tensor) -> Network:
+    """Fold every batch norm that directly follows a convolution or a fully connected layer.
+
+    Parameters
+    ----------
+    network
+        Any network; left as it is.
+    example
+        Images to run once, to see which module reads what; one is enough,
+        ``(batch, channels, height, width)``.
+
+    Returns
+    -------
+    torch.nn.Module
+        A `prepared` copy that computes the same in evaluation mode. Layers keep their names; a
+        folded batch norm becomes an identity. One whose input has another reader, such as a
+        shortcut, is left alone, and so is one that has no running statistics.
+    """
+    network = prepared(network)
+    for layer, norm, name in _pairs(network, example):
+        # The library's function is written for convolutions, and a matrix is one without positions.
+        layer.weight, layer.bias = fuse_conv_bn_weights(
+            layer.weight,
+            layer.bias,
+            norm.running_mean,
+            norm.running_var,
+            norm.eps,
+            norm.weight,
+            norm.bias,
+        )
+        network.set_submodule(name, nn.Identity().eval())
+    return network
+
+
+def _pairs(network: nn.Module, example: Tensor) -> list[tuple[Any, Any, str]]:
+    """Give layers with the batch norm that alone reads their output, and its name."""
+    names = {
+        module: name
+        for name, module in network.named_modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None
+    }
+    if not names:
+        return []
+    calls: list[tuple[nn.Module, Tensor, Tensor]] = []
+
+    def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        calls.append((module, inputs[0], output))
+
+    watched = [
+        module
+        for module in network.modules()
+        if module in names or isinstance(module, nn.Conv2d | nn.Linear)
+    ]
+    handles = [module.register_forward_hook(record) for module in watched]
+    try:
+        with torch.enable_grad():
+            result = network(example.detach().requires_grad_())
+    finally:
+        for handle in handles:
+            handle.remove()
+    readers = _readers(result)
+    times = Counter(module for module, _, _ in calls)
+    # The calls keep every output alive, so that no id is used twice.
+    producers = {
+        id(output): module
+        for module, _, output in calls
+        if module not in names and times[module] == 1 and readers[output.grad_fn] == 1
+    }
+    return [
+        (producers[id(source)], module, names[module])
+        for module, source, _ in calls
+        if module in names
+        and times[module] == 1
+        and id(source) in producers
+        # Batch norm scales the second axis, a fully connected layer gives the last.
+        and (source.dim() == 2 or isinstance(producers[id(source)], nn.Conv2d))
+    ]
+
+
+def _readers(result: Tensor) -> Counter[Any]:
+    """Count the readers of every operation's output, in modules or not, by the autograd graph."""
+    readers: Counter[Any] = Counter()
+    reached = {result.grad_fn}
+    ahead = [result.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        for follower, _ in node.next_functions if node else ():
+            readers[follower] += 1
+            if follower not in reached:
+                reached.add(follower)
+                ahead.append(follower)
+    return readers

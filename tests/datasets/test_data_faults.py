@@ -1,0 +1,212 @@
+"""What a check finds wrong with the samples that a scenario asks for."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flexrel_sim.datasets import fashion, held_out
+from flexrel_sim.errors import DatasetError, ScenarioError
+from flexrel_sim.measure import Checked, check
+from flexrel_sim.scenario import load_scenario
+from tests.builders import write_yaml
+from tests.datasets.files import random_images
+from tests.networks.cards import CARD_YAML, write_checkpoint
+
+TEXT = """\
+model: {network: tiny.yaml}
+data:
+  calibration: 30
+  validation: 40
+  test: 50
+  seed: 0
+split: {cut: pool1}
+pruning: {ratio: 0.5}
+edge: {device: raspberry-pi-4}
+link: {uplink: 10 Mbit/s, downlink: 20 Mbit/s}
+server: {device: t4}
+workload: {rate: 12 /s}
+"""
+
+# A check hashes a checkpoint, and does not load it.
+CHECKPOINT = b"some weights"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_checkpoint(tmp_path, CHECKPOINT)
+    return tmp_path
+
+
+def checked(folder: Path, *changes: tuple[str, str]) -> Checked:
+    text = TEXT
+    for before, after in changes:
+        text = text.replace(before, after)
+    return check(load_scenario(write_yaml(folder, text)))
+
+
+def faults(folder: Path, *changes: tuple[str, str]) -> list[str]:
+    with pytest.raises(ScenarioError, match=": ") as caught:
+        checked(folder, *changes)
+    return str(caught.value).replace(str(folder / "scenario.yaml"), "FILE").splitlines()
+
+
+def data(text: str) -> tuple[str, str]:
+    return "seed: 0", text
+
+
+def write_own(file: Path, count: int = 300, seed: int = 0) -> None:
+    images = random_images(count, (8, 8), seed)
+    np.savez(file, images=images, labels=np.arange(count) % 10)
+
+
+def test_a_users_dataset_beside_the_scenario_is_measured_under_its_digest(folder: Path) -> None:
+    write_own(folder / "own.npz")
+    (spec,) = checked(folder, data("dataset: own.npz")).specs
+    assert spec.operating_point["data"]["dataset"] == "own.npz"
+    assert spec.provenance["dataset_sha256"] == spec.dataset.digest != ""
+    (again,) = checked(folder, data("dataset: own.npz")).specs
+    assert again.key == spec.key
+    write_own(folder / "own.npz", seed=1)
+    (changed,) = checked(folder, data("dataset: own.npz")).specs
+    assert changed.key != spec.key
+    assert changed.network_key != spec.network_key
+
+
+def test_a_dataset_of_the_catalogue_has_no_digest(folder: Path) -> None:
+    (spec,) = checked(folder).specs
+    assert spec.provenance["dataset_sha256"] == ""
+
+
+def test_a_dataset_that_the_card_names_is_beside_the_card(folder: Path) -> None:
+    (folder / "nets").mkdir()
+    card = CARD_YAML.replace("dataset: digits", "dataset: own.npz")
+    write_checkpoint(folder / "nets", CHECKPOINT, card)
+    write_own(folder / "nets" / "own.npz")
+    (spec,) = checked(folder, ("tiny.yaml", "nets/tiny.yaml")).specs
+    assert spec.dataset.source == str(folder / "nets" / "own.npz")
+    assert spec.operating_point["data"]["dataset"] == "own.npz"
+
+
+def test_a_users_dataset_is_opened_once_for_all_points(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = sys.modules["flexrel_sim.measure.check"]
+    opened: list[str] = []
+    whole = module.open_dataset
+
+    def counted(name: str, folder: Path) -> object:
+        opened.append(name)
+        return whole(name, folder)
+
+    monkeypatch.setattr(module, "open_dataset", counted)
+    write_own(folder / "own.npz")
+    sweep = ("workload:", "sweep: {pruning.ratio: [0.2, 0.4, 0.6]}\nworkload:")
+    assert len(checked(folder, data("dataset: own.npz"), sweep).specs) == 3
+    assert opened == ["own.npz"]
+
+
+def test_what_is_wrong_with_a_users_dataset_is_a_fault_on_its_line(folder: Path) -> None:
+    np.savez(folder / "own.npz", images=random_images(20, (8, 8)), labels=np.arange(20) % 10 + 1)
+    (fault,) = faults(folder, data("dataset: own.npz"))
+    assert fault.startswith(f"FILE:6: data.dataset: {folder / 'own.npz'}: must have the labels 0 ")
+    (fault,) = faults(folder, data("dataset: none.npz"))
+    assert fault.startswith(f"FILE:6: data.dataset: {folder / 'none.npz'}: must be an .npz file")
+
+
+def test_a_dataset_that_is_not_installed_is_a_fault_before_any_work(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FLEXREL_DATA", raising=False)
+    monkeypatch.setattr(fashion, "_PACKAGED", folder)
+    (fault,) = faults(folder, data("dataset: fashion-mnist"))
+    assert fault.startswith("FILE:6: data.dataset: fashion-mnist: its files are missing")
+    assert "'apt-get install dataset-fashion-mnist'" in fault
+
+
+def test_more_samples_than_a_users_dataset_holds_out_are_a_fault(folder: Path) -> None:
+    # 28 of every class: 17 to train on, 11 held out.
+    write_own(folder / "own.npz", count=280)
+    (fault,) = faults(folder, data("dataset: own.npz"))
+    assert "must be at most 110, the samples of 'own.npz' that no training saw, got 120" in fault
+    assert checked(folder, data("dataset: own.npz"), ("test: 50", "test: 40")).specs
+
+
+def test_deployed_classes_that_the_dataset_lacks_are_a_fault(folder: Path) -> None:
+    (fault,) = faults(folder, data("deployment: {classes: [3, 12, 10]}"))
+    rule = "must be classes of 'digits', 0 to 9, got [10, 12]; leave these out"
+    assert fault == f"FILE:6: data.deployment.classes: {rule}"
+
+
+def test_a_class_deployed_twice_is_a_fault(folder: Path) -> None:
+    (fault,) = faults(folder, data("deployment: {classes: [3, 5, 3]}"))
+    rule = "must name a class once, got [3, 5, 3]; leave out what is repeated"
+    assert fault == f"FILE:6: data.deployment.classes: {rule}"
+
+
+def test_a_single_class_may_be_deployed(folder: Path) -> None:
+    few = (("calibration: 30", "calibration: 1"), ("test: 50", "test: 20"))
+    assert checked(folder, data("deployment: {classes: [7]}"), *few).specs
+
+
+@pytest.mark.parametrize(
+    ("deployment", "classes"),
+    [("seed: 0", 10), ("deployment: {classes: [1, 2, 3]}", 3)],
+)
+def test_fewer_calibration_samples_than_classes_are_a_fault(
+    folder: Path, deployment: str, classes: int
+) -> None:
+    count = ("calibration: 30", f"calibration: {classes - 1}")
+    (fault,) = faults(folder, data(deployment), count)
+    assert fault.startswith(f"FILE:3: data.calibration: must be at least {classes}, to show each")
+    assert f", got {classes - 1}; ask for more, or name the classes that occur in " in fault
+    enough = ("calibration: 30", f"calibration: {classes}")
+    assert checked(folder, data(deployment), enough).specs
+
+
+def test_more_samples_than_the_deployed_classes_have_are_a_fault_with_their_number(
+    folder: Path,
+) -> None:
+    available = int(np.isin(held_out("digits").labels, [2, 6]).sum())
+    (fault,) = faults(
+        folder, data("deployment: {classes: [6, 2]}"), ("test: 50", f"test: {available - 69}")
+    )
+    assert fault == (
+        f"FILE:2: data: calibration + validation + test must be at most {available}, the samples of"
+        f" 'digits' that no training saw and are of the classes [2, 6], got {available + 1};"
+        " ask for fewer"
+    )
+
+
+def test_a_dataset_that_can_not_be_read_when_counted_is_a_fault(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = sys.modules["flexrel_sim.measure.check"]
+
+    def broken(*_: object) -> int:
+        raise DatasetError("mnist5k: its file is missing")
+
+    monkeypatch.setattr(module, "held_out_count", broken)
+    (fault,) = faults(folder, data("deployment: {classes: [6, 2]}"))
+    assert fault.endswith(": data.dataset: mnist5k: its file is missing")
+
+
+def test_a_corruption_is_part_of_the_key_and_the_order_of_classes_is_not(folder: Path) -> None:
+    keys = [
+        checked(folder, data(f"deployment: {{{deployment}}}")).specs[0].key
+        for deployment in (
+            "",
+            "classes: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]",
+            "classes: [2, 6, 4]",
+            "classes: [6, 4, 2]",
+            "corruption: {kind: noise}",
+            "corruption: {kind: noise, severity: 3}",
+            "corruption: {kind: noise, severity: 4}",
+            "corruption: {kind: blur}",
+        )
+    ]
+    assert keys[0] == keys[1]
+    assert keys[2] == keys[3]
+    assert keys[4] == keys[5]
+    assert len(set(keys)) == 5
