@@ -1,19 +1,33 @@
-"""The package in two calls: run a scenario, or simulate a stored profile."""
+"""The package in four calls: run a scenario, simulate a stored profile, prune, compare."""
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flexrel_sim.profile import load_profile
-from flexrel_sim.report import result_folder, trace_writer, write_tables
-from flexrel_sim.scenario import load_scenario, load_system_scenario
-from flexrel_sim.study import KeepTrace, Progress, StudyResult, run_study, simulate_study
+from flexrel_sim.report import PROVENANCE_NAME, result_folder, trace_writer, write_tables
+from flexrel_sim.scenario import Point, load_scenario, load_system_scenario
+from flexrel_sim.study import (
+    KeepTrace,
+    Progress,
+    StudyResult,
+    check_all,
+    run_study,
+    simulate_study,
+)
+from flexrel_sim.version import __version__
 
-__all__ = ["Run", "run", "silent", "simulate"]
+if TYPE_CHECKING:
+    from flexrel_sim.measure.shipping import Shipped
+
+__all__ = ["Run", "compare", "prune", "run", "silent", "simulate"]
 
 
 @dataclass(frozen=True)
@@ -121,6 +135,101 @@ def simulate(
     return _written(
         target, lambda keep: simulate_study(scenario_file, loaded, count, progress, keep)
     )
+
+
+def prune(
+    file: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    overrides: Mapping[str, Any] | None = None,
+) -> Shipped:
+    """Prune a scenario's network and write it with its card.
+
+    Parameters
+    ----------
+    file
+        The scenario; its sweep is left out.
+    output
+        Where to write, a ``.safetensors`` file; the card goes beside it.
+    overrides
+        Dotted paths and values that replace the file's.
+
+    Returns
+    -------
+    Shipped
+        The files, and accuracy, weights, MACs and bytes before and after.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault of the scenario.
+    InputError
+        If the output can't be written.
+    WorkError
+        If the network can't be pruned. Nothing is written then.
+    """
+    scenario_file = load_scenario(Path(file), overrides)
+    # Here, not at the top: torch is a second that a wrong input need not wait for.
+    from flexrel_sim.measure.shipping import ship  # noqa: PLC0415
+
+    base = replace(scenario_file, points=(Point(0, {}, scenario_file.scenario),))
+    return ship(check_all(base).specs[0], Path(output))
+
+
+def compare(
+    file: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> Path:
+    """Compare criteria on many networks and seeds, and write curves, tables and pictures.
+
+    Parameters
+    ----------
+    file
+        The comparison.
+    output
+        Result folder; ``results/<name>`` when absent.
+    workers
+        Processes to use, all cores when absent; figures don't depend on it.
+    progress
+        Shows how far the work has come.
+
+    Returns
+    -------
+    pathlib.Path
+        The result folder. Every curve is kept as soon as it is known: another call goes on.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault of the file.
+    InputError
+        If a dataset is missing, or the result folder is wrong.
+    """
+    from flexrel_sim.comparison import compare as run_comparison  # noqa: PLC0415
+    from flexrel_sim.comparison import load_comparison  # noqa: PLC0415
+    from flexrel_sim.plots.comparison import draw_comparison  # noqa: PLC0415
+    from flexrel_sim.report.comparison import write_comparison  # noqa: PLC0415
+
+    started = time.monotonic()
+    loaded = load_comparison(Path(file))
+    target = Path(output or Path("results") / loaded.scenario.name)
+    with result_folder(target) as folder:
+        result = run_comparison(loaded, workers or os.cpu_count() or 1, progress)
+        versions = {
+            name: version(name) for name in ("flexrel-sim", "torch", "torch-pruning", "numpy")
+        }
+        seconds = time.monotonic() - started
+        facts = {
+            "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
+            "this run": f"{seconds:.0f} s wall time, curves that were known already not counted",
+        }
+        write_comparison(result, folder, facts)
+        draw_comparison(result, folder)
+        provenance = {"versions": {"flexrel_sim": __version__, **versions}}
+        text = json.dumps(provenance, indent=2) + "\n"
+        (folder / PROVENANCE_NAME).write_text(text, encoding="utf-8")
+    return target
 
 
 def _written(target: Path, work: Callable[[KeepTrace], StudyResult]) -> Run:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from flexrel_sim.cli.listing import criteria, datasets, devices, networks
+from flexrel_sim.cli.pruning import compare, prune
 from flexrel_sim.cli.running import run, simulate
 from flexrel_sim.cli.scenarios import schema, validate
 from flexrel_sim.cli.training import train
@@ -55,7 +56,9 @@ def app(debug: bool) -> None:
     del debug
 
 
-for _command in (run, simulate, validate, schema, train, networks, datasets, criteria, devices):
+for _command in (
+    run, simulate, prune, compare, validate, schema, train, networks, datasets, criteria, devices,
+):  # fmt: skip
     app.add_command(_command)
 
 

@@ -30,6 +30,8 @@ def train(card: Path, force: bool) -> None:
         raise InputError(
             f"{card}: training: is missing, the network came trained; add a recipe to train it anew"
         )
+    if card_file.card.pruned:
+        raise InputError(f"{card}: pruned: filters were removed; train the network it came from")
     trained = train_network(
         card_file.card,
         lambda epoch, loss: click.echo(f"epoch {epoch}: loss {loss:.4f}", err=True),

@@ -54,8 +54,9 @@ class Curve:
     @staticmethod
     def from_json(text: str) -> Curve:
         """Read it back."""
-        data = json.loads(text)
-        return Curve(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+        data: dict[str, Any] = json.loads(text)
+        arrays: dict[str, Any] = {k: tuple(v) for k, v in data.items() if isinstance(v, list)}
+        return Curve(**(data | arrays))
 
 
 def kept_at(

@@ -10,14 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from flexrel_sim.comparison.check import ComparisonFile
 from flexrel_sim.comparison.result import Comparison, Curve
-from flexrel_sim.comparison.schema import (
-    ComparisonFile,
-    ComparisonScenario,
-    Entry,
-    Pair,
-    Track,
-)
+from flexrel_sim.comparison.schema import ComparisonScenario, Entry, Pair, Track
 from flexrel_sim.measure import cache_folder, code_digest
 from flexrel_sim.networks import Card
 from flexrel_sim.pruning import CRITERIA
@@ -80,7 +75,7 @@ def _measure(task: _Task) -> list[Curve]:
         for track in task.scenario.tracks
         if track.pairs is None or task.pair.label in track.pairs
         for entry in task.scenario.entries
-        if _takes_part(entry, track)
+        if _takes_part(entry, track, task.pair)
     ]
     files = {
         (entry.label, track.label): task.folder / f"{_key(task, entry, track)}.json"
@@ -108,7 +103,9 @@ def _measure(task: _Task) -> list[Curve]:
     return curves
 
 
-def _takes_part(entry: Entry, track: Track) -> bool:
+def _takes_part(entry: Entry, track: Track, pair: Pair) -> bool:
+    if entry.pairs is not None and pair.label not in entry.pairs:
+        return False
     if track.entries is not None and entry.label not in track.entries:
         return False
     level = CRITERIA[entry.pruning.criterion].level
@@ -127,7 +124,7 @@ def _key(task: _Task, entry: Entry, track: Track) -> str:
             "seed": task.seed,
             "pair": task.pair.model_dump(exclude={"network"}),
             "data": task.scenario.data.model_dump(),
-            "entry": entry.model_dump(),
+            "entry": entry.model_dump(exclude={"pairs"}),
             "track": track.model_dump(exclude={"pairs", "entries", "measure"}),
             "from": _provenance(),
         }

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from flexrel_sim.errors import CheckpointError, Fault, ScenarioError
-from flexrel_sim.networks import CardFile, load_card
-from flexrel_sim.pruning import CRITERIA
-from flexrel_sim.scenario import Section, did_you_mean, load_model
+from flexrel_sim.scenario import Section
 from flexrel_sim.scenario.schema import DataSection, DeploymentSection, PruningSection
 
 __all__ = [
     "Claim",
-    "ComparisonFile",
     "ComparisonScenario",
     "Entry",
     "Pair",
     "Track",
-    "load_comparison",
 ]
 
 _Share = Annotated[float, Field(gt=0, le=1)]
@@ -46,11 +39,8 @@ class Entry(Section):
     """Its name in tables and pictures."""
     pruning: PruningSection
     """Criterion and its settings; ratio, granularity and schedule are the track's."""
-
-    @property
-    def combines(self) -> bool:
-        """Whether it is of the FlexRel family: two signals in one score."""
-        return CRITERIA[self.pruning.criterion].uses_delta
+    pairs: list[str] | None = None
+    """Labels of the pairs that it can be applied to; all when absent."""
 
 
 class Track(Section):
@@ -107,108 +97,3 @@ class ComparisonScenario(Section):
     """Losses of accuracy that are allowed, as fractions: 0.01 is one point."""
     claims: list[Claim] = Field(default_factory=list)
     """What is told of the entries."""
-
-
-@dataclass(frozen=True)
-class ComparisonFile:
-    """A comparison that was read and checked.
-
-    Parameters
-    ----------
-    file
-        Where it was read from.
-    scenario
-        What it says.
-    cards
-        The cards of its networks, by the path that it names them with.
-    """
-
-    file: Path
-    scenario: ComparisonScenario
-    cards: dict[str, CardFile]
-
-
-def load_comparison(file: Path) -> ComparisonFile:
-    """Read a comparison.
-
-    Parameters
-    ----------
-    file
-        A YAML file.
-
-    Returns
-    -------
-    ComparisonFile
-        Checked against the networks and criteria that there are.
-
-    Raises
-    ------
-    ScenarioError
-        With every fault.
-    """
-    scenario = load_model(ComparisonScenario, file)
-    faults = [*_label_faults(scenario, str(file)), *_criterion_faults(scenario, str(file))]
-    cards: dict[str, CardFile] = {}
-    for index, pair in enumerate(scenario.pairs):
-        path = file.parent / pair.network
-        if not path.is_file():
-            rule = "must be the card of a network"
-            faults.append(Fault(f"pairs.{index}.network", rule, str(path), "", str(file)))
-            continue
-        try:
-            cards[pair.network] = load_card(path)
-            if cards[pair.network].card.training is None:
-                rule = "must have a training recipe: it is trained for every seed"
-                faults.append(Fault(f"pairs.{index}.network", rule, str(path), "", str(file)))
-        except ScenarioError as error:
-            faults += error.faults
-        except CheckpointError as error:
-            faults.append(Fault(f"pairs.{index}.network", str(error), place=str(file)))
-    if faults:
-        raise ScenarioError(faults)
-    return ComparisonFile(file, scenario, cards)
-
-
-def _label_faults(scenario: ComparisonScenario, place: str) -> list[Fault]:
-    entries = [entry.label for entry in scenario.entries]
-    pairs = [pair.label for pair in scenario.pairs]
-    named = [
-        (f"tracks.{i}.pairs", track.pairs or [], pairs) for i, track in enumerate(scenario.tracks)
-    ]
-    named += [
-        (f"tracks.{i}.entries", track.entries or [], entries)
-        for i, track in enumerate(scenario.tracks)
-    ]
-    for index, claim in enumerate(scenario.claims):
-        named.append((f"claims.{index}.entries", claim.entries, entries))
-        named.append((f"claims.{index}.rivals", claim.rivals, entries))
-    faults = [
-        Fault(path, "unknown label", label, did_you_mean(label, known), place)
-        for path, labels, known in named
-        for label in labels
-        if label not in known
-    ]
-    for path, labels in (
-        ("entries", entries),
-        ("pairs", pairs),
-        ("tracks", [track.label for track in scenario.tracks]),
-    ):
-        twice = {label for label in labels if labels.count(label) > 1}
-        faults += [
-            Fault(path, "labels must differ", label, "rename one", place) for label in sorted(twice)
-        ]
-    return faults
-
-
-def _criterion_faults(scenario: ComparisonScenario, place: str) -> list[Fault]:
-    return [
-        Fault(
-            f"entries.{index}.pruning.criterion",
-            "unknown criterion",
-            entry.pruning.criterion,
-            did_you_mean(entry.pruning.criterion, CRITERIA),
-            place,
-        )
-        for index, entry in enumerate(scenario.entries)
-        if entry.pruning.criterion not in CRITERIA
-    ]

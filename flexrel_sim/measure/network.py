@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from flexrel_sim.codec import Codec, shipped_bytes
-from flexrel_sim.datasets import Samples, evaluation_samples
 from flexrel_sim.errors import WorkError
 from flexrel_sim.measure.layers import layer_costs
-from flexrel_sim.measure.pruned import Recipe, pruned_network
+from flexrel_sim.measure.pruned import prune_point, samples_of
 from flexrel_sim.measure.spec import MeasureSpec
 from flexrel_sim.networks.build import load_network
 from flexrel_sim.partition import EDGE, boundaries, split_network, stages
@@ -60,29 +59,11 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
     first = specs[0]
     with one_thread():
         network = load_network(first.card_file)
-        data = first.scenario.data
-        samples = evaluation_samples(
-            first.dataset,
-            data.calibration,
-            data.validation,
-            data.test,
-            data.seed,
-            data.deployment,
-        )
-        calibration = samples.calibration
+        samples = samples_of(first)
         images = np.concatenate([samples.validation.images, samples.test.images])
         labels = np.concatenate([samples.validation.labels, samples.test.labels])
         try:
-            pruned = pruned_network(
-                network,
-                first.scenario.pruning,
-                _tensors(calibration),
-                _tensors(samples.validation),
-                cut=first.scenario.split.cut,
-                recipe=_recipe(first),
-                key=first.network_key,
-            )
-            network = pruned.network
+            network = prune_point(first, network, samples).network
             measured = _measure(network, specs, torch.from_numpy(images), labels)
         except ValueError as error:
             raise WorkError(f"{first.card_file.file}: can't be measured: {error}") from None
@@ -91,15 +72,6 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
             _profile(spec, network, example, outcome, samples.validation.labels.size)
             for spec, outcome in zip(specs, measured, strict=True)
         ]
-
-
-def _tensors(samples: Samples) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(samples.images), torch.from_numpy(samples.labels)
-
-
-def _recipe(spec: MeasureSpec) -> Recipe | None:
-    training = spec.card_file.card.training
-    return Recipe(training.dataset, training.samples) if training else None
 
 
 def _measure(

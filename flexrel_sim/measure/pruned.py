@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import time
@@ -11,10 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from flexrel_sim.datasets import EvaluationSamples, Samples, evaluation_samples
 from flexrel_sim.errors import WorkError
 from flexrel_sim.measure.cache import cache_folder
+from flexrel_sim.measure.spec import MeasureSpec
+from flexrel_sim.networks.shrunk import shrink
+from flexrel_sim.networks.weights import fill
 from flexrel_sim.partition import split_network
 from flexrel_sim.pruning.auto import choose
 from flexrel_sim.pruning.prune import prune
@@ -22,10 +28,7 @@ from flexrel_sim.pruning.relevance import prunable_layers
 from flexrel_sim.scenario.schema import PruningSection
 from flexrel_sim.training.fine_tune import fine_tune
 
-__all__ = ["PrunedNetwork", "pruned_network"]
-
-Part = tuple[Tensor, Tensor]
-"""Images and labels."""
+__all__ = ["PrunedNetwork", "cut_layer", "prune_point", "pruned_network", "samples_of"]
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,7 @@ class Recipe:
 def pruned_network(
     network: nn.Module,
     settings: PruningSection,
-    calibration: Part,
-    validation: Part,
+    samples: EvaluationSamples,
     *,
     cut: str = "edge",
     recipe: Recipe | None = None,
@@ -81,8 +83,9 @@ def pruned_network(
         A trained network in evaluation mode; left as it is.
     settings
         Criterion, ratio, schedule and the rest.
-    calibration, validation
-        Images ``(samples, channels, height, width)`` and labels ``(samples,)``.
+    samples
+        Its calibration samples score, its validation samples choose δ; its test samples are not
+        looked at.
     cut
         Where the network will be cut; matters to ``cut_ratio`` only.
     recipe
@@ -102,7 +105,10 @@ def pruned_network(
     ValueError
         If the network can't be pruned so.
     """
+    if not settings.prunes:
+        return PrunedNetwork(network.eval(), {}, 0.0)
     started = time.perf_counter()
+    calibration, validation = _tensors(samples.calibration), _tensors(samples.validation)
     choice: dict[str, Any] = {}
     if settings.delta == "auto":
         chosen = choose(network, settings, calibration, validation)
@@ -122,7 +128,7 @@ def pruned_network(
     for step, ratio in enumerate(_ratios(settings), start=1):
         started = time.perf_counter()
         kept = _step_file(key, step, settings)
-        found = _resumed(kept)
+        found = _resumed(kept, network)
         if found is not None:
             network = found
             continue
@@ -132,13 +138,33 @@ def pruned_network(
         network = prune(network, at, *calibration, cut_layer=layer, gone=_gone(network, at, step))
         seconds += time.perf_counter() - started
         if tuning.epochs and recipe is not None:
-            samples = tuning.samples or recipe.samples
-            network = fine_tune(network, recipe.dataset, tuning, samples).network
+            network = fine_tune(network, recipe.dataset, tuning, recipe.samples).network
         if kept is not None:
             partial = kept.with_suffix(".partial")
-            torch.save(network, partial)
+            save_file({k: v.contiguous() for k, v in network.state_dict().items()}, partial)
             partial.replace(kept)
     return PrunedNetwork(network.eval(), choice, seconds)
+
+
+def samples_of(spec: MeasureSpec) -> EvaluationSamples:
+    """Draw the samples of an operating point."""
+    data = spec.scenario.data
+    return evaluation_samples(
+        spec.dataset, data.calibration, data.validation, data.test, data.seed, data.deployment
+    )
+
+
+def prune_point(spec: MeasureSpec, network: nn.Module, samples: EvaluationSamples) -> PrunedNetwork:
+    """Prune the network of an operating point; as `pruned_network`."""
+    training = spec.card_file.card.training
+    return pruned_network(
+        network,
+        spec.scenario.pruning,
+        samples,
+        cut=spec.scenario.split.cut,
+        recipe=Recipe(training.dataset, training.samples) if training else None,
+        key=spec.network_key,
+    )
 
 
 def cut_layer(network: nn.Module, cut: str) -> str | None:
@@ -147,6 +173,10 @@ def cut_layer(network: nn.Module, cut: str) -> str | None:
     inside = {id(module) for module in head.modules()}
     names = [name for name, layer in prunable_layers(network).items() if id(layer) in inside]
     return names[-1] if names else None
+
+
+def _tensors(samples: Samples) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(samples.images), torch.from_numpy(samples.labels)
 
 
 def _ratios(settings: PruningSection) -> list[float]:
@@ -171,12 +201,15 @@ def _step_file(key: str, step: int, settings: PruningSection) -> Path | None:
     folder = cache_folder() / "steps"
     folder.mkdir(exist_ok=True)
     name = json.dumps([key, step])
-    return folder / f"{hashlib.sha256(name.encode()).hexdigest()}.pt"
+    return folder / f"{hashlib.sha256(name.encode()).hexdigest()}.safetensors"
 
 
-def _resumed(file: Path | None) -> nn.Module | None:
-    # Written by this machine's own run, under a name that hashes all it was made from.
+def _resumed(file: Path | None, network: nn.Module) -> nn.Module | None:
+    """Read a finished step: the network that it started from, with its weights and sizes."""
     if file is None or not file.exists():
         return None
-    network: nn.Module = torch.load(file, weights_only=False)
-    return network
+    tensors = load_file(file)
+    found = copy.deepcopy(network)
+    shrink(found, tensors)
+    fill(found, tensors)
+    return found

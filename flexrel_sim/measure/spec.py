@@ -128,7 +128,7 @@ def _resolved_classes(scenario: Scenario, dataset: DatasetInfo) -> list[int] | N
 
 def _resolved_pruning(pruning: PruningSection) -> dict[str, Any]:
     """Fill in what is left to the criterion, and drop what changes nothing."""
-    if not _prunes(pruning):
+    if not pruning.prunes:
         return {"ratio": 0.0}
     criterion = CRITERIA[pruning.criterion]
     data = pruning.model_dump()
@@ -152,10 +152,6 @@ def _resolved_pruning(pruning: PruningSection) -> dict[str, Any]:
     if pruning.schedule.fine_tuning.epochs == 0:
         del data["schedule"]["fine_tuning"]
     return data
-
-
-def _prunes(pruning: PruningSection) -> bool:
-    return bool(pruning.ratio or pruning.cut_ratio) or pruning.pattern != "none"
 
 
 def _resolved_codec(codec: CodecSection, cut: str) -> dict[str, Any]:

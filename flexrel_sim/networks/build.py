@@ -27,6 +27,7 @@ from flexrel_sim.networks.factory import build_by_factory
 from flexrel_sim.networks.mobilenet import build_mobilenet
 from flexrel_sim.networks.modules import Preprocess, chain
 from flexrel_sim.networks.resnet import build_resnet
+from flexrel_sim.networks.shrunk import shrink
 from flexrel_sim.networks.squeezenet import build_squeezenet
 from flexrel_sim.networks.vgg_layers import build_torchvision_vgg, build_vgg
 from flexrel_sim.networks.weights import fill, read_tensors
@@ -100,7 +101,10 @@ def load_network(card_file: CardFile) -> nn.Module:
         else "correct the card's architecture, or record the file that fits it"
     )
     try:
-        fill(weights_of(network), read_tensors(file))
+        tensors = read_tensors(file)
+        if card.pruned:
+            shrink(weights_of(network), tensors)
+        fill(weights_of(network), tensors)
     except ValueError as error:
         raise CheckpointError(
             f"{file}: checkpoint: does not fit the architecture on {card_file.file} ({error});"

@@ -74,6 +74,8 @@ class Card(Section):
     """How it is trained; absent for a network that came trained."""
     checkpoint: CheckpointRecord | None = None
     """The checkpoint; absent before training, and for weights that come inside a package."""
+    pruned: bool = False
+    """Whether filters were removed: layers are then as small as the checkpoint's."""
 
     @property
     def needs_package(self) -> bool:

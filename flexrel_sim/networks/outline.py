@@ -42,12 +42,12 @@ class Outline:
 
 
 def outline(card_file: CardFile) -> Outline:
-    """Outline the network on a card, without reading its checkpoint.
+    """Outline the network on a card; a checkpoint is read only where filters were removed.
 
     Parameters
     ----------
     card_file
-        The card. A ``vgg`` needs no torch.
+        The card. A ``vgg`` needs no torch, unless filters were removed from it.
 
     Returns
     -------
@@ -59,6 +59,11 @@ def outline(card_file: CardFile) -> Outline:
     CheckpointError
         If a factory can't give a network, or its network has nothing to prune.
     """
+    if card_file.card.pruned:
+        # Only its checkpoint knows how many filters are left.
+        from flexrel_sim.networks.build import load_network  # noqa: PLC0415 - it needs torch
+
+        return outline_of(load_network(card_file))
     try:
         return _outline(card_file.card.architecture.model_dump_json())
     except CheckpointError as error:

@@ -17,7 +17,18 @@ PROVENANCE_NAME = "provenance.json"
 """Says what wrote a folder; only a folder of nothing but a run's own files is replaced."""
 
 _OWN_NAMES = frozenset(
-    {PROVENANCE_NAME, "scenario.yaml", "summary.json", "table.csv", "trace.parquet", "profiles"}
+    {
+        PROVENANCE_NAME,
+        "scenario.yaml",
+        "summary.json",
+        "table.csv",
+        "trace.parquet",
+        "profiles",
+        "curves.jsonl",
+        "kept.csv",
+        "savings.csv",
+        "report.md",
+    }
 )
 
 _PICTURE_SUFFIXES = (".png", ".svg")

@@ -125,3 +125,8 @@ class PruningSection(Section):
     """In how many steps, and with what training between them."""
     seed: int = Field(0, ge=0, le=SEED_MAX)
     """Seed of the random criterion."""
+
+    @property
+    def prunes(self) -> bool:
+        """Whether anything is removed; if not, no other setting has an effect."""
+        return bool(self.ratio or self.cut_ratio) or self.pattern != "none"

@@ -1,0 +1,74 @@
+"""`prune` and `compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from flexrel_sim.measure.shipping import Shipped
+
+__all__ = ["compare", "prune"]
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("file", type=_PATH)
+@click.option(
+    "-o", "--output", type=_PATH, required=True, help="Where to write, a .safetensors file."
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Replace a key of the scenario, such as pruning.ratio=0.6; may be repeated.",
+)
+def prune(file: Path, output: Path, settings: tuple[str, ...]) -> None:
+    """Prune the network of the scenario in FILE, and write it with its card.
+
+    Its sweep is left out. Prints accuracy, weights, MACs and bytes before and after.
+    """
+    from flexrel_sim import api
+    from flexrel_sim.scenario import parse_override
+
+    _show(api.prune(file, output, dict(parse_override(text) for text in settings)))
+
+
+@click.command()
+@click.argument("file", type=_PATH)
+@click.option("-o", "--output", type=_PATH, help="Result folder; results/<name> by default.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Processes to use; all cores by default."
+)
+def compare(file: Path, output: Path | None, workers: int | None) -> None:
+    """Compare pruning criteria on many networks and seeds, as FILE says.
+
+    What was computed before is not computed again: an interrupted comparison goes on.
+    """
+    from flexrel_sim import api
+    from flexrel_sim.cli.show import progress
+
+    folder = api.compare(file, output, workers, progress)
+    click.echo(f"report    {folder / 'report.md'}")
+    for picture in sorted(folder.glob("*.png")):
+        click.echo(f"picture   {picture}")
+
+
+def _show(shipped: Shipped) -> None:
+    before, after = shipped.before, shipped.after
+    click.echo(f"{'':10}{'before':>24}{'after':>24}{'kept':>9}")
+    accuracies = [
+        f"{size.accuracy.value:.4f} [{size.accuracy.low:.4f}, {size.accuracy.high:.4f}]"
+        for size in (before, after)
+    ]
+    click.echo(f"{'accuracy':10}{accuracies[0]:>24}{accuracies[1]:>24}")
+    for name in ("weights", "macs", "bytes"):
+        old, new = getattr(before, name), getattr(after, name)
+        label = "MACs" if name == "macs" else name
+        click.echo(f"{label:10}{old:>24,}{new:>24,}{new / old:>9.1%}")
+    click.echo(f"network   {shipped.checkpoint}")
+    click.echo(f"card      {shipped.card}")

@@ -1,0 +1,152 @@
+"""A scenario's pruned network as a file to ship: before and after, checkpoint and card."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+import yaml
+from safetensors.torch import save
+from torch import nn
+
+from flexrel_sim.codec import shipped_bytes
+from flexrel_sim.datasets import Samples
+from flexrel_sim.errors import InputError, WorkError
+from flexrel_sim.measure.layers import layer_costs
+from flexrel_sim.measure.pruned import prune_point, samples_of
+from flexrel_sim.measure.spec import MeasureSpec
+from flexrel_sim.networks import CheckpointRecord
+from flexrel_sim.networks.build import load_network, weights_of
+from flexrel_sim.pruning.auto import share_correct
+from flexrel_sim.statistics import Estimate, wilson_interval
+from flexrel_sim.threads import one_thread
+
+__all__ = ["Shipped", "Size", "ship"]
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a network costs, and what it is worth.
+
+    Parameters
+    ----------
+    accuracy
+        On the scenario's test samples.
+    weights
+        Parameters that are not zero.
+    macs
+        Multiply-accumulate operations for one image, counted dense.
+    bytes
+        Parameters in the smaller of dense float32 and bitmap with non-zero values, by layer.
+    """
+
+    accuracy: Estimate
+    weights: int
+    macs: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A pruned network on disk.
+
+    Parameters
+    ----------
+    checkpoint, card
+        The two files.
+    before, after
+        The dense network and the pruned one.
+    """
+
+    checkpoint: Path
+    card: Path
+    before: Size
+    after: Size
+
+
+def ship(spec: MeasureSpec, checkpoint: Path) -> Shipped:
+    """Prune a scenario's network and write it.
+
+    Parameters
+    ----------
+    spec
+        Network, samples and pruning.
+    checkpoint
+        A ``.safetensors`` file; its card goes beside it, as ``.yaml``.
+
+    Returns
+    -------
+    Shipped
+        The files, and what was gained and lost.
+
+    Raises
+    ------
+    InputError
+        If the file has another suffix, or would replace the scenario's own network.
+    WorkError
+        If the network can't be pruned.
+    """
+    card_file = checkpoint.with_suffix(".yaml")
+    if checkpoint.suffix != ".safetensors":
+        raise InputError(f"{checkpoint}: must be a .safetensors file; name it so")
+    if card_file.resolve() == spec.card_file.file.resolve():
+        raise InputError(f"{checkpoint}: is the network that is pruned; name another file")
+    if not checkpoint.parent.is_dir():
+        raise InputError(f"{checkpoint.parent}: is no folder; make it, or name another file")
+    with one_thread():
+        dense = load_network(spec.card_file)
+        try:
+            samples = samples_of(spec)
+            pruned = prune_point(spec, dense, samples).network
+        except ValueError as error:
+            raise WorkError(f"{spec.card_file.file}: can't be pruned: {error}") from None
+        before, after = _size(dense, samples.test), _size(pruned, samples.test)
+    data = save({k: v.contiguous() for k, v in weights_of(pruned).state_dict().items()})
+    _write(checkpoint, data)
+    _write(card_file, _card_text(spec, checkpoint, data, after).encode())
+    return Shipped(checkpoint, card_file, before, after)
+
+
+def _size(network: nn.Module, test: Samples) -> Size:
+    images, labels = torch.from_numpy(test.images), torch.from_numpy(test.labels)
+    layers = layer_costs(network, 0, images[:1])
+    correct = round(share_correct(network, images, labels) * len(labels))
+    return Size(
+        wilson_interval(correct, len(labels)),
+        sum(layer.nonzero_weights for layer in layers),
+        sum(layer.macs for layer in layers),
+        sum(shipped_bytes(layer.weights, layer.nonzero_weights) for layer in layers),
+    )
+
+
+def _card_text(spec: MeasureSpec, checkpoint: Path, data: bytes, after: Size) -> str:
+    card = spec.card_file.card
+    record = CheckpointRecord(
+        file=checkpoint.name, sha256=hashlib.sha256(data).hexdigest(), torch=version("torch")
+    )
+    content = card.model_copy(
+        update={
+            "name": checkpoint.stem,
+            "checkpoint": record,
+            "pruned": card.pruned or spec.scenario.pruning.granularity == "filters",
+        }
+    ).model_dump(mode="json", exclude_none=True)
+    pruning = yaml.safe_dump(spec.operating_point["pruning"], default_flow_style=True, width=10**6)
+    comment = (
+        f"# Pruned from {card.name} by flexrel_sim: {pruning.strip()}\n"
+        f"# Accuracy on {spec.scenario.data.test} test samples: {after.accuracy.value:.4f}"
+        f" [{after.accuracy.low:.4f}, {after.accuracy.high:.4f}]\n"
+    )
+    return comment + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def _write(file: Path, data: bytes) -> None:
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(file)
+    except OSError as error:
+        raise InputError(f"{file}: can't be written: {error.strerror}; name another") from None

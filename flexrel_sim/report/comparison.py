@@ -1,0 +1,159 @@
+"""A comparison on disk: curves, tables, and a document that says who keeps what."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from flexrel_sim.comparison.result import Comparison, Saving
+
+__all__ = ["write_comparison"]
+
+_KEPT_HEADER = ("track", "pair", "entry", "loss", "counted", "kept", "low", "high", "seeds")
+
+_SAVING_HEADER = (
+    "claim", "track", "pair", "loss", "counted", "entry", "rival",
+    "kept", "rival_kept", "saving", "low", "high",
+)  # fmt: skip
+
+_MEASURES = ("weights", "macs", "bytes")
+
+
+def write_comparison(result: Comparison, folder: Path, facts: dict[str, str]) -> None:
+    """Write a comparison.
+
+    Parameters
+    ----------
+    result
+        All curves.
+    folder
+        Where to write ``curves.jsonl``, ``kept.csv``, ``savings.csv`` and ``report.md``.
+    facts
+        What the document says of the run: versions, commit, wall time.
+    """
+    lines = [curve.to_json() for curve in result.curves]
+    (folder / "curves.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    _write_csv(folder / "kept.csv", _KEPT_HEADER, _kept_rows(result))
+    _write_csv(folder / "savings.csv", _SAVING_HEADER, _saving_rows(result))
+    (folder / "report.md").write_text(_document(result, facts), encoding="utf-8")
+
+
+def _write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _kept_rows(result: Comparison) -> Iterable[Sequence[Any]]:
+    for track in result.scenario.tracks:
+        for pair in result.scenario.pairs:
+            for entry in result.entries(pair.label, track.label):
+                for loss in result.scenario.losses:
+                    for measure in _MEASURES:
+                        kept = result.kept(pair.label, track.label, entry, loss, measure=measure)
+                        told = result.estimate(kept)
+                        yield (
+                            track.label, pair.label, entry, loss, measure,
+                            f"{told.value:.5f}", f"{told.low:.5f}", f"{told.high:.5f}", len(kept),
+                        )  # fmt: skip
+
+
+def _saving_rows(result: Comparison) -> Iterable[Sequence[Any]]:
+    for measure in _MEASURES:
+        for told in result.savings(measure):
+            saving = told.saving
+            yield (
+                told.claim, told.track, told.pair, told.loss, measure, told.entry, told.rival,
+                f"{told.kept:.5f}", f"{told.rival_kept:.5f}",
+                f"{saving.value:.4f}", f"{saving.low:.4f}", f"{saving.high:.4f}",
+            )  # fmt: skip
+
+
+def _document(result: Comparison, facts: dict[str, str]) -> str:
+    scenario = result.scenario
+    parts = [f"# {scenario.name.replace('_', ' ').capitalize()}", ""]
+    parts += [f"- {name}: {value}" for name, value in facts.items()]
+    parts += ["", *_dense_table(result)]
+    for claim in scenario.claims:
+        parts += ["", f"## Claim: {claim.label}", "", *_claim_table(result, claim.label)]
+    for track in scenario.tracks:
+        parts += ["", f"## Kept, by track: {track.label}", ""]
+        parts.append(
+            f"Percent of the {track.measure} that must be kept to lose at most so many points of"
+            " test accuracy, mean over seeds [95 % interval]; the least in bold."
+        )
+        for pair in scenario.pairs:
+            if result.entries(pair.label, track.label):
+                parts += ["", f"### {pair.label}", ""]
+                parts += _kept_table(result, pair.label, track.label, track.measure)
+    return "\n".join(parts) + "\n"
+
+
+def _dense_table(result: Comparison) -> list[str]:
+    lines = [
+        "## The dense networks",
+        "",
+        "| pair | test accuracy | absent classes masked |",
+        "|---|---|---|",
+    ]
+    first_track = result.scenario.tracks[0].label
+    for pair in result.scenario.pairs:
+        entries = result.entries(pair.label, first_track)
+        if entries:
+            curves = result.of(pair.label, first_track, entries[0])
+            dense = sum(curve.test[0] for curve in curves) / len(curves)
+            masked = sum(curve.absent_masked for curve in curves) / len(curves)
+            shown = f"{masked:.3f}" if pair.deployment.classes else "none absent"
+            lines.append(f"| {pair.label} | {dense:.3f} | {shown} |")
+    return lines
+
+
+def _claim_table(result: Comparison, claim: str) -> list[str]:
+    told = [saving for saving in result.savings() if saving.claim == claim]
+    losses = result.scenario.losses
+    head = " | ".join(f"saved at -{100 * loss:g}" for loss in losses)
+    lines = [f"| track | pair | {head} |", "|---" * (2 + len(losses)) + "|"]
+    places = dict.fromkeys((saving.track, saving.pair) for saving in told)
+    for track, pair in places:
+        cells = [
+            _saving_cell(saving)
+            for loss in losses
+            for saving in told
+            if (saving.track, saving.pair, saving.loss) == (track, pair, loss)
+        ]
+        lines.append(f"| {track} | {pair} | {' | '.join(cells)} |")
+    return lines
+
+
+def _saving_cell(told: Saving) -> str:
+    saving = told.saving
+    text = f"{100 * saving.value:+.0f} % [{100 * saving.low:+.0f}, {100 * saving.high:+.0f}]"
+    clear = f"**{text}**" if saving.low > 0 else text
+    return f"{clear}<br>{told.entry} : {told.rival}"
+
+
+def _kept_table(result: Comparison, pair: str, track: str, measure: str) -> list[str]:
+    losses = result.scenario.losses
+    estimates = {
+        entry: [
+            result.estimate(result.kept(pair, track, entry, loss, measure=measure))
+            for loss in losses
+        ]
+        for entry in result.entries(pair, track)
+    }
+    least = [min(told[i].value for told in estimates.values()) for i in range(len(losses))]
+    lines = [
+        "| entry | " + " | ".join(f"-{100 * loss:g}" for loss in losses) + " |",
+        "|---" * (1 + len(losses)) + "|",
+    ]
+    for entry, told in sorted(estimates.items(), key=lambda item: item[1][0].value):
+        cells = []
+        for index, one in enumerate(told):
+            value = f"{100 * one.value:.1f}"
+            shown = f"**{value}**" if one.value == least[index] else value
+            cells.append(f"{shown} [{100 * one.low:.1f}, {100 * one.high:.1f}]")
+        lines.append(f"| {entry} | {' | '.join(cells)} |")
+    return lines
