@@ -19,7 +19,7 @@ lint: .venv/installed
 	$(BIN)/lint-imports --config setup.cfg
 
 bench: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench
 
 # Writes exact versions of everything that setup.cfg and pyproject.toml ask for.
 lock: .venv/installed

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.pruning_bench import compare_all
 from flexrel_sim.codec import Codec
+from flexrel_sim.networks.architectures import Vgg
 from flexrel_sim.networks.build import build_network
-from flexrel_sim.networks.card import Architecture
 from flexrel_sim.pruning.relevance import weight_relevance
+from flexrel_sim.scenario.schema import RelevanceSection
 from flexrel_sim.simulation import System, simulate
 from flexrel_sim.simulation.draws import Draws
 
@@ -53,7 +55,7 @@ def engine_against_bare_events() -> float:
 
 def relevance_against_training_step() -> float:
     """Compare the relevance pass with one forward and backward of the same batch."""
-    architecture = Architecture(
+    architecture = Vgg(
         family="vgg",
         input_shape=[1, 28, 28],
         blocks=[[16, 16], [32, 32]],
@@ -63,11 +65,15 @@ def relevance_against_training_step() -> float:
     network = build_network(architecture).eval()
     images, labels = torch.rand(100, 1, 28, 28), torch.arange(100) % 10
 
+    settings = RelevanceSection()
+
     def peer() -> None:
         network.zero_grad()
         nn.functional.cross_entropy(network(images), labels).backward()
 
-    return best_s(lambda: weight_relevance(network, images, labels)) / best_s(peer)
+    return best_s(lambda: weight_relevance(network, images, labels, settings=settings)) / best_s(
+        peer
+    )
 
 
 def codec_against_copy() -> float:
@@ -89,6 +95,8 @@ def main() -> None:
     ):
         summary = (compare.__doc__ or "").splitlines()[0]
         print(f"{compare():7.2f} x  {summary}")
+    for ratio, what in compare_all():
+        print(f"{ratio:7.2f} x  {what}")
 
 
 if __name__ == "__main__":

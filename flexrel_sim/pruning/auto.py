@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from flexrel_sim.pruning.catalogue import Form
 from flexrel_sim.pruning.channels import CoupledNetwork
 from flexrel_sim.pruning.evidence import Evidence
 from flexrel_sim.pruning.prune import evidence_for, kept_channels, kept_weights
@@ -92,9 +93,8 @@ def choose(
     candidates = []
     auto = settings.auto
     first = scoring(settings)
-    for normalise, form in itertools.product(
-        auto.normalise or [first.normalise], auto.form or [settings.relevance.form]
-    ):
+    forms: Sequence[Form | None] = auto.form or [settings.relevance.form]
+    for normalise, form in itertools.product(auto.normalise or [first.normalise], forms):
         for delta in auto.deltas:
             relevance = settings.relevance.model_copy(update={"form": form})
             candidate = settings.model_copy(

@@ -14,6 +14,8 @@ import copy
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
 
 import torch
 import torch_pruning
@@ -27,7 +29,15 @@ __all__ = ["ChannelGroup", "CoupledNetwork", "Sizes", "output_positions"]
 
 @dataclass(frozen=True)
 class Places:
-    """Where the channels of a group are in a layer: ``channel[i]`` is at ``index[i]``."""
+    """Where the channels of a group are in a layer.
+
+    Parameters
+    ----------
+    index
+        Filters of the layer, or inputs.
+    channel
+        Channel of the group that is there, in the same order.
+    """
 
     index: Tensor
     channel: Tensor
@@ -40,7 +50,7 @@ class ChannelGroup:
     Parameters
     ----------
     name
-        The first of its layers, in the order of the network.
+        The first of its layers, in the order of the network, whose filters are its channels.
     channels
         How many channels it has; each is one unit that is kept or removed.
     outputs
@@ -55,13 +65,30 @@ class ChannelGroup:
     inputs: dict[str, Places]
 
     def scores(self, of_filters: Scores) -> Tensor:
-        """Score every channel by the mean over its filters, shape ``(channels,)``."""
+        """Score every channel by the mean over its filters, shape ``(channels,)``.
+
+        Where a layer holds a part of the channels only, its best one is put above all others.
+        """
         first = of_filters[self.name]
         total, count = torch.zeros(self.channels, dtype=first.dtype), torch.zeros(self.channels)
         for name, places in self.outputs.items():
             total.index_add_(0, places.channel, of_filters[name][places.index])
             count.index_add_(0, places.channel, torch.ones(len(places.channel)))
-        return total / count.to(first.dtype)
+        scores = total / count.to(first.dtype)
+        for places in self._parts:
+            best = places.channel[scores[places.channel].argmax()]
+            scores[best] = scores.max() * 2 + 1
+        return scores
+
+    @property
+    def least(self) -> int:
+        """How many channels must be kept, so that no layer loses its last filter."""
+        return max(1, len(self._parts))
+
+    @property
+    def _parts(self) -> list[Places]:
+        # A layer that is concatenated with others may hold a part of the channels only.
+        return [places for places in self.outputs.values() if len(places.index) < self.channels]
 
     @property
     def filters_per_channel(self) -> float:
@@ -71,7 +98,15 @@ class ChannelGroup:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is left of a network, among the layers that can be pruned."""
+    """What is left of a network, among the layers that can be pruned.
+
+    Parameters
+    ----------
+    weights
+        Weights, without biases.
+    macs
+        Multiply-accumulates per sample.
+    """
 
     weights: int
     macs: int
@@ -97,13 +132,13 @@ class CoupledNetwork:
         self.network = copy.deepcopy(network).requires_grad_(True)
         self.layers = prunable_layers(self.network)
         names = {id(layer): name for name, layer in self.layers.items()}
-        self._positions = output_positions(self.network, self.layers, example)
+        self._example = example
+        answers = self.layers[_last_called(self.network, self.layers, example)]
         with warnings.catch_warnings(), torch.enable_grad():
             warnings.simplefilter("ignore")  # unwrapped parameters are left alone, as they should
             self._graph = torch_pruning.DependencyGraph().build_dependency(
                 self.network, example_inputs=example
             )
-            answers = self.layers[list(self.layers)[-1]]
             found = [
                 _channel_group(group, names, list(self.layers))
                 for group in self._graph.get_all_groups(
@@ -113,6 +148,10 @@ class CoupledNetwork:
         order = list(self.layers)
         groups = sorted((group for group in found if group), key=lambda g: order.index(g.name))
         self.groups = {group.name: group for group in groups}
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return output_positions(self.network, self.layers, self._example)
 
     def sizes(self, keep: Mapping[str, Tensor]) -> Sizes:
         """Count weights and MACs that removal would leave.
@@ -127,12 +166,7 @@ class CoupledNetwork:
         Sizes
             Weights and MACs of convolutions and fully connected layers.
         """
-        gone_in = dict.fromkeys(self.layers, 0)
-        gone_out = dict.fromkeys(self.layers, 0)
-        for name, mask in keep.items():
-            for gone, places in ((gone_out, "outputs"), (gone_in, "inputs")):
-                for layer, at in getattr(self.groups[name], places).items():
-                    gone[layer] += int((~mask)[at.channel].sum())
+        gone_out, gone_in = self._gone(keep, "outputs"), self._gone(keep, "inputs")
         weights = macs = 0
         for name, layer in self.layers.items():
             outputs, inputs = layer.weight.shape[0], layer.weight.shape[1]
@@ -159,29 +193,39 @@ class CoupledNetwork:
         Raises
         ------
         ValueError
-            If a group would lose its last channel.
+            If a layer would lose its last filter.
         """
-        for name, mask in keep.items():
-            gone = (~mask).nonzero().flatten().tolist()
-            if len(gone) == len(mask):
+        gone_out = self._gone(keep, "outputs")
+        for name, layer in self.layers.items():
+            if gone_out[name] == layer.weight.shape[0]:
                 raise ValueError(
                     f"the channels of {name!r} would all be removed; keep at least one"
                 )
+        for name, mask in keep.items():
+            gone = (~mask).nonzero().flatten().tolist()
             if gone:
                 layer = self.layers[name]
                 prune = self._graph.get_pruner_of_module(layer).prune_out_channels
                 self._graph.get_pruning_group(layer, prune, gone).prune()
         return self.network.requires_grad_(False)
 
+    def _gone(
+        self, keep: Mapping[str, Tensor], side: Literal["outputs", "inputs"]
+    ) -> dict[str, int]:
+        gone = dict.fromkeys(self.layers, 0)
+        for name, mask in keep.items():
+            group = self.groups[name]
+            for layer, at in (group.outputs if side == "outputs" else group.inputs).items():
+                gone[layer] += int((~mask)[at.channel].sum())
+        return gone
 
-def _channel_group(
-    group: object, names: Mapping[int, str], order: list[str]
-) -> ChannelGroup | None:
+
+def _channel_group(group: Any, names: Mapping[int, str], order: list[str]) -> ChannelGroup | None:
     """Read a group of Torch-Pruning; None where it holds no layer that can be pruned."""
     outputs: dict[str, Places] = {}
     inputs: dict[str, Places] = {}
-    graph = group._DG  # type: ignore[attr-defined]
-    for item in group:  # type: ignore[attr-defined]
+    graph = group._DG
+    for item in group:
         name = names.get(id(item.dep.target.module))
         if name is None:
             continue
@@ -193,28 +237,58 @@ def _channel_group(
     if not outputs:
         return None
     channels = 1 + max(int(places.channel.max()) for places in outputs.values())
-    first = min(outputs, key=order.index)
-    return _named_by(first, ChannelGroup(first, channels, outputs, inputs))
-
-
-def _named_by(first: str, group: ChannelGroup) -> ChannelGroup:
-    """Count channels as the named layer counts its filters, so that removal can start from it."""
-    places = group.outputs[first]
-    if len(places.index) != group.channels or bool((places.index == places.channel).all()):
-        return group
-    to_first = torch.empty(group.channels, dtype=torch.int64)
-    to_first[places.channel] = places.index
+    # Of a concatenation a layer may hold some of the channels; the name's layer holds them all.
+    whole = [
+        name
+        for name, at in outputs.items()
+        if torch.equal(at.index.sort().values, torch.arange(channels))
+    ]
+    first = min(whole, key=order.index)
+    at = outputs[first]
+    # Channels are counted as that layer counts its filters: removal starts from it.
+    to_first = torch.empty(channels, dtype=torch.int64)
+    to_first[at.channel] = at.index
 
     def renamed(of: dict[str, Places]) -> dict[str, Places]:
         return {name: Places(at.index, to_first[at.channel]) for name, at in of.items()}
 
-    return ChannelGroup(first, group.channels, renamed(group.outputs), renamed(group.inputs))
+    return ChannelGroup(first, channels, renamed(outputs), renamed(inputs))
+
+
+def _last_called(network: nn.Module, layers: Mapping[str, Prunable], example: Tensor) -> str:
+    """Name the layer that gives the answers: the last to run, wherever it is written."""
+    called: list[str] = []
+
+    def record(name: str) -> torch.utils.hooks.RemovableHandle:
+        return layers[name].register_forward_hook(lambda *_: called.append(name))
+
+    handles = [record(name) for name in layers]
+    try:
+        with torch.no_grad():
+            network(example[:1])
+    finally:
+        for handle in handles:
+            handle.remove()
+    return called[-1]
 
 
 def output_positions(
     network: nn.Module, layers: Mapping[str, Prunable], example: Tensor
 ) -> dict[str, int]:
-    """Count at how many places every layer's filters are applied to one sample."""
+    """Count at how many places every layer's filters are applied to one sample.
+
+    Parameters
+    ----------
+    network, layers
+        A network, and its layers that have weights, by name.
+    example
+        Images of the right shape, ``(batch, channels, height, width)``.
+
+    Returns
+    -------
+    dict
+        Layer name to positions: 1 for a fully connected layer; all uses of a layer count.
+    """
     positions: dict[str, int] = dict.fromkeys(layers, 0)
 
     def record(name: str) -> torch.utils.hooks.RemovableHandle:

@@ -1,14 +1,14 @@
-"""What signals look at: weights and calibration samples, each quantity computed once, when asked."""
+"""What signals look at: weights and calibration samples; each quantity is computed when asked."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from flexrel_sim.pruning.folding import folded
-from flexrel_sim.pruning.propagation import prepared
 from flexrel_sim.pruning.relevance import (
     Prunable,
     RelevanceSums,
@@ -46,6 +46,10 @@ class Evidence:
 
     Attributes
     ----------
+    original
+        The network as it was given.
+    network
+        Its folded copy.
     layers
         The folded layers that have weights, by name.
 
@@ -64,7 +68,7 @@ class Evidence:
         seed: int = 0,
     ) -> None:
         self.original = network
-        self.network = folded(prepared(network), images[:1])
+        self.network = folded(network, images[:1])
         self.layers = prunable_layers(self.network)
         self.images, self.labels = images, labels
         self.relevance, self.seed = relevance, seed
@@ -78,14 +82,24 @@ class Evidence:
     def sums(self) -> dict[str, RelevanceSums]:
         """Relevance of every layer's inputs and outputs, summed over samples and positions."""
         return relevance_sums(
-            self.network, self.images, self.labels, settings=self.relevance, batch_size=BATCH
+            self.network,
+            self.images,
+            self.labels,
+            settings=self.relevance,
+            batch_size=BATCH,
+            fold=False,
         )
 
     @cached_property
     def message(self) -> Scores:
         """Message relevance per weight."""
         return message_relevance(
-            self.network, self.images, self.labels, settings=self.relevance, batch_size=BATCH
+            self.network,
+            self.images,
+            self.labels,
+            settings=self.relevance,
+            batch_size=BATCH,
+            fold=False,
         )
 
     @cached_property
@@ -133,7 +147,7 @@ class Evidence:
                 handle.remove()
         return totals
 
-    def _products(self, score: object) -> Scores:
+    def _products(self, score: Callable[[Tensor, Tensor], Tensor]) -> Scores:
         weights = {name: layer.weight for name, layer in self.layers.items()}
         totals = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         for weight in weights.values():
@@ -141,7 +155,7 @@ class Evidence:
         try:
             batches = zip(self.images.split(BATCH), self.labels.split(BATCH), strict=True)
             for images, labels in batches:
-                value = score(self.network(images), labels)  # type: ignore[operator]
+                value = score(self.network(images), labels)
                 gradients = torch.autograd.grad(value, list(weights.values()))
                 for name, gradient in zip(weights, gradients, strict=True):
                     totals[name] += gradient

@@ -12,7 +12,7 @@ inference*, CVPR 2018, section 3.2 and eq. 14 (the folded weights).
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +20,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from flexrel_sim.pruning.propagation import prepared
 
-__all__ = ["folded"]
+__all__ = ["folded", "norm_pairs"]
 
 Network = TypeVar("Network", bound=nn.Module)
+
+_NORMS: Final = nn.modules.batchnorm._BatchNorm
 
 
 def folded(network: Network, example: Tensor) -> Network:
@@ -59,12 +61,30 @@ def folded(network: Network, example: Tensor) -> Network:
     return network
 
 
+def norm_pairs(network: nn.Module, example: Tensor) -> dict[str, nn.modules.batchnorm._BatchNorm]:
+    """Pair layers with the batch norms that `folded` puts into them.
+
+    Parameters
+    ----------
+    network, example
+        As in `folded`.
+
+    Returns
+    -------
+    dict
+        Layer name to a copy of its batch norm.
+    """
+    network = prepared(network)
+    names = {module: name for name, module in network.named_modules()}
+    return {names[layer]: norm for layer, norm, _ in _pairs(network, example)}
+
+
 def _pairs(network: nn.Module, example: Tensor) -> list[tuple[Any, Any, str]]:
     """Give layers with the batch norm that alone reads their output, and its name."""
     names = {
         module: name
         for name, module in network.named_modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None
+        if isinstance(module, _NORMS) and module.running_mean is not None
     }
     if not names:
         return []

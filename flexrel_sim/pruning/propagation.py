@@ -37,6 +37,9 @@ __all__ = ["LayerFlow", "prepared", "propagate"]
 Prunable = nn.Conv2d | nn.Linear
 Network = TypeVar("Network", bound=nn.Module)
 
+Ends = tuple[Tensor, Tensor]
+"""What is multiplied to relevance: activation (or its change) and gradient."""
+
 
 @dataclass(frozen=True)
 class LayerFlow:
@@ -49,20 +52,33 @@ class LayerFlow:
     ----------
     activation
         a: the layer's input, ``(batch, in_channels, height, width)`` or ``(batch, in_features)``.
+    factor
+        s at its output: ∂logit/∂output for the gradient rules (its mean along the path for
+        integrated gradients), ``R_j / z_j`` for the z rules.
+
+    Attributes
+    ----------
     source
         Relevance of its input neurons, in the shape of ``activation``. It is all that they have,
         also what reaches them through other readers, such as a shortcut.
     sink
         Relevance of its output neurons, in the shape of the output.
-    factor
-        s at its output: ∂logit/∂output for the gradient rules (its mean along the path for
-        integrated gradients), ``R_j / z_j`` for the z rules.
     """
 
     activation: Tensor
-    source: Tensor
-    sink: Tensor
     factor: Tensor
+    _at_input: Ends
+    _at_output: Ends
+
+    @property
+    def source(self) -> Tensor:
+        """Relevance of its input neurons; computed when asked, for large layers cost memory."""
+        return self._at_input[0] * self._at_input[1]
+
+    @property
+    def sink(self) -> Tensor:
+        """Relevance of its output neurons; computed when asked."""
+        return self._at_output[0] * self._at_output[1]
 
 
 @dataclass(frozen=True)
@@ -145,10 +161,10 @@ def propagate(
     for name, (at_input, at_output) in gradients.items():
         layer = seen[name]
         flows[name] = LayerFlow(
-            activation=layer.activation.detach(),
-            source=layer.activation.detach() * at_input,
-            sink=layer.output.detach() * at_output,
-            factor=at_output if layer.share is None else at_output * layer.share,
+            layer.activation.detach(),
+            at_output if layer.share is None else at_output * layer.share,
+            (layer.activation.detach(), at_input),
+            (layer.output.detach(), at_output),
         )
     return flows
 
@@ -177,10 +193,10 @@ def _integrated(
                 mean.add_(gradient, alpha=1 / settings.steps)
     return {
         name: LayerFlow(
-            activation=end.activation,
-            source=(end.activation - black[name].activation) * means[name][0],
-            sink=(end.output - black[name].output) * means[name][1],
-            factor=means[name][1],
+            end.activation,
+            means[name][1],
+            (end.activation - black[name].activation, means[name][0]),
+            (end.output - black[name].output, means[name][1]),
         )
         for name, end in seen.items()
     }

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
-from flexrel_sim.pruning.channels import ChannelGroup, CoupledNetwork
+from flexrel_sim.pruning.channels import ChannelGroup, CoupledNetwork, output_positions
 from flexrel_sim.pruning.evidence import Evidence, Scores
 from flexrel_sim.pruning.relevance import Prunable
 from flexrel_sim.pruning.remove import batch_norm_renewed, weights_masked
@@ -15,7 +14,7 @@ from flexrel_sim.pruning.scores import Scoring, score, scoring
 from flexrel_sim.pruning.select import keep_masks, nm_masks
 from flexrel_sim.scenario.schema import PruningSection
 
-__all__ = ["evidence_for", "kept_channels", "kept_weights", "prune"]
+__all__ = ["chosen_weights", "evidence_for", "kept_channels", "kept_weights", "prune"]
 
 Keep = dict[str, Tensor]
 """Layer or group name to a boolean mask over its weights or channels."""
@@ -53,22 +52,22 @@ def prune(
     Raises
     ------
     ValueError
-        If a score is not finite, or the network can't be pruned so.
+        If a score is not finite, a pattern is asked of filters, or the channels of ``cut_layer``
+        can't be removed.
     """
     how = scoring(settings)
     if settings.cut_ratio and cut_layer is not None:
         network = _cut_channels_removed(network, settings, how, (images, labels), cut_layer)
-    if settings.ratio == 0 and settings.pattern == "none":
-        return network
-    evidence = evidence_for(network, settings, images, labels)
-    if settings.granularity == "weights":
-        pruned = weights_masked(network, kept_weights(evidence, settings, how, gone=gone))
-    else:
-        coupled = CoupledNetwork(network, images[:1])
-        pruned = coupled.removed(kept_channels(coupled, evidence, settings, how))
-    if settings.batch_norm == "re-estimate":
-        pruned = batch_norm_renewed(pruned, images)
-    return pruned
+    if settings.ratio or settings.pattern != "none":
+        evidence = evidence_for(network, settings, images, labels)
+        if settings.granularity == "weights":
+            network = weights_masked(network, kept_weights(evidence, settings, how, gone=gone))
+        else:
+            coupled = CoupledNetwork(network, images[:1])
+            network = coupled.removed(kept_channels(coupled, evidence, settings, how))
+    if settings.batch_norm == "re-estimate" and settings.prunes:
+        network = batch_norm_renewed(network, images)
+    return network
 
 
 def evidence_for(
@@ -101,11 +100,19 @@ def kept_weights(
     Returns
     -------
     dict
-        Layer name to a mask in the shape of its weights.
+        Layer name to a mask in the shape of its weights. Excluded layers are not in it.
+
+    Raises
+    ------
+    ValueError
+        If a score is not finite, or the criterion tells filters apart only.
     """
     scores = score(how, evidence, "weights")
     scores = {name: values for name, values in scores.items() if name not in settings.exclude}
-    return chosen_weights(scores, evidence.layers, settings, gone=gone)
+    positions = None
+    if settings.ratio_of == "macs":
+        positions = output_positions(evidence.network, evidence.layers, evidence.images[:1])
+    return chosen_weights(scores, evidence.layers, settings, gone=gone, positions=positions)
 
 
 def chosen_weights(
@@ -116,16 +123,48 @@ def chosen_weights(
     gone: Mapping[str, Tensor] | None = None,
     positions: Mapping[str, int] | None = None,
 ) -> Keep:
-    """Choose by scores that are known already; as `kept_weights`."""
+    """Choose by scores that are known already; as `kept_weights`.
+
+    Parameters
+    ----------
+    scores
+        Layer name to one score per weight, none of them negative.
+    layers
+        The layers that have weights, by name.
+    settings, gone
+        As in `kept_weights`.
+    positions
+        At how many places each layer's filters are applied; for a ratio of MACs.
+
+    Returns
+    -------
+    dict
+        Layer name to a mask in the shape of its weights. What is gone is never kept.
+
+    Raises
+    ------
+    ValueError
+        If a score is not finite, or a ratio of MACs lacks the positions.
+    """
+    gone = {name: mask for name, mask in (gone or {}).items() if name in scores}
+    # No signal is negative, so that what is gone goes first, and counts.
+    scores = {
+        name: values.masked_fill(gone[name], -1.0) if name in gone else values
+        for name, values in scores.items()
+    }
+    masks = _masks(scores, layers, settings, positions)
+    return {name: mask & ~gone[name] if name in gone else mask for name, mask in masks.items()}
+
+
+def _masks(
+    scores: Scores,
+    layers: Mapping[str, Prunable],
+    settings: PruningSection,
+    positions: Mapping[str, int] | None,
+) -> Keep:
     if settings.pattern != "none":
         kept, of = (int(number) for number in settings.pattern.split(":"))
         return nm_masks(scores, kept, of)
-    if gone:
-        lowest = torch.stack([values.min() for values in scores.values()]).min() - 1
-        scores = {
-            name: values.masked_fill(gone[name], float(lowest)) if name in gone else values
-            for name, values in scores.items()
-        }
     costs = None
     if settings.ratio_of == "macs":
         if positions is None:
@@ -156,7 +195,14 @@ def kept_channels(
     -------
     dict
         Group name to a mask over its channels. A group with an excluded layer is not in it.
+
+    Raises
+    ------
+    ValueError
+        If a pattern is asked for, which is one of weights, or a score is not finite.
     """
+    if settings.pattern != "none":
+        raise ValueError(f"pattern {settings.pattern!r} is one of weights, and filters are pruned")
     groups = {
         name: group
         for name, group in coupled.groups.items()
@@ -182,17 +228,23 @@ def kept_channels(
     return _to_size(coupled, keep, settings)
 
 
-def _to_size(coupled: CoupledNetwork, keep: object, settings: PruningSection) -> Keep:
+def _to_size(
+    coupled: CoupledNetwork, keep: Callable[[float], Keep], settings: PruningSection
+) -> Keep:
     """Bisect the ratio of filters until weights or MACs have shrunk by the wanted ratio."""
-    what = "weights" if settings.ratio_of == "weights" else "macs"
-    whole = getattr(coupled.sizes({}), what)
+
+    def size(masks: Keep) -> int:
+        sizes = coupled.sizes(masks)
+        return sizes.weights if settings.ratio_of == "weights" else sizes.macs
+
+    wanted = (1 - settings.ratio) * size({})
     low, high = 0.0, 1.0
-    best = keep(0.0)  # type: ignore[operator]
+    best = keep(0.0)
     # 2^-20 is less than one filter of a million.
     for _ in range(20):
         middle = (low + high) / 2
-        masks = keep(middle)  # type: ignore[operator]
-        if getattr(coupled.sizes(masks), what) >= (1 - settings.ratio) * whole:
+        masks = keep(middle)
+        if size(masks) >= wanted:
             low, best = middle, masks
         else:
             high = middle
@@ -212,7 +264,8 @@ def _cut_channels_removed(
     if not groups:
         raise ValueError(f"the channels of layer {cut_layer!r} can't be removed")
     scores = _channel_scores(groups, evidence_for(network, settings, images, labels), how)
-    return coupled.removed(keep_masks(scores, settings.cut_ratio, 0.0))
+    floors = {name: _largest_floor(group, 0.0) for name, group in groups.items()}
+    return coupled.removed(keep_masks(scores, settings.cut_ratio, floors))
 
 
 def _channel_scores(groups: Mapping[str, ChannelGroup], evidence: Evidence, how: Scoring) -> Scores:
@@ -237,12 +290,8 @@ def _pools(members: Mapping[str, Sequence[Prunable]], scope: str) -> list[list[s
 
 
 def _largest_floor(group: ChannelGroup, min_kept: Mapping[str, float] | float) -> float:
+    least = group.least / group.channels
     if isinstance(min_kept, Mapping):
         default = min_kept.get("default", 0.0)
-        return max(min_kept.get(name, default) for name in group.outputs)
-    return min_kept
-
-
-def with_delta(settings: PruningSection, delta: float) -> PruningSection:
-    """Give the same settings with δ as a number."""
-    return settings.model_copy(update={"delta": delta})
+        return max(least, *(min_kept.get(name, default) for name in group.outputs))
+    return max(least, min_kept)

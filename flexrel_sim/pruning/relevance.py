@@ -46,6 +46,8 @@ __all__ = [
 
 Prunable = nn.Conv2d | nn.Linear
 
+_CACHE_NUMBERS = 2**16
+
 
 @dataclass(frozen=True)
 class RelevanceSums:
@@ -65,13 +67,13 @@ class RelevanceSums:
     def __add__(self, other: RelevanceSums) -> RelevanceSums:
         return RelevanceSums(self.alpha + other.alpha, self.beta + other.beta)
 
-    def per_weight(self, layer: Prunable) -> Tensor:
+    def per_weight(self, layer: Prunable, dtype: torch.dtype = torch.float64) -> Tensor:
         """Give ``rel(w_kj) = α_k + β_j`` in the shape of the layer's weights."""
         if isinstance(layer, nn.Linear):
-            return self.beta[:, None] + self.alpha[None, :]
+            return self.beta.to(dtype)[:, None] + self.alpha.to(dtype)[None, :]
         group = torch.arange(layer.out_channels) // (layer.out_channels // layer.groups)
         alpha = self.alpha.reshape(layer.groups, -1, *layer.kernel_size)
-        return self.beta[:, None, None, None] + alpha[group]
+        return self.beta.to(dtype)[:, None, None, None] + alpha.to(dtype)[group]
 
 
 def prunable_layers(network: nn.Module) -> dict[str, Prunable]:
@@ -142,6 +144,7 @@ def relevance_sums(
     *,
     settings: RelevanceSection,
     batch_size: int = 100,
+    fold: bool = True,
 ) -> dict[str, RelevanceSums]:
     """Sum the relevance of every prunable layer's inputs and outputs.
 
@@ -149,6 +152,8 @@ def relevance_sums(
     ----------
     network, images, labels, settings, batch_size
         As in `weight_relevance`.
+    fold
+        False for a network that `folded` gave: another copy would cost memory.
 
     Returns
     -------
@@ -156,7 +161,7 @@ def relevance_sums(
         Layer name to sums in float64.
     """
     sums: dict[str, RelevanceSums] = {}
-    for name, layer, flow in _flows(network, images, labels, settings, batch_size):
+    for name, layer, flow in _flows(network, images, labels, settings, batch_size, fold):
         part = layer_sums(layer, flow.source, flow.sink, absolute=settings.sum == "absolute")
         sums[name] = sums[name] + part if name in sums else part
     return sums
@@ -169,6 +174,7 @@ def message_relevance(
     *,
     settings: RelevanceSection,
     batch_size: int = 100,
+    fold: bool = True,
 ) -> dict[str, Tensor]:
     """Compute the message relevance of every prunable weight: what flows through it.
 
@@ -180,6 +186,8 @@ def message_relevance(
     ----------
     network, images, labels, settings, batch_size
         As in `weight_relevance`.
+    fold
+        As in `relevance_sums`.
 
     Returns
     -------
@@ -188,7 +196,7 @@ def message_relevance(
     """
     sums: dict[str, Tensor] = {}
     weights: dict[str, Tensor] = {}
-    for name, layer, flow in _flows(network, images, labels, settings, batch_size):
+    for name, layer, flow in _flows(network, images, labels, settings, batch_size, fold):
         part = message_sums(
             layer, flow.activation, flow.factor, absolute=settings.sum == "absolute"
         )
@@ -214,11 +222,8 @@ def layer_sums(layer: Prunable, source: Tensor, sink: Tensor, *, absolute: bool)
     RelevanceSums
         In float64. For a convolution α counts an input as often as a kernel element reads it.
     """
-    if absolute:
-        source, sink = source.abs(), sink.abs()
     # Samples first: everything after them is linear in the sum.
-    inputs = source.sum(0, dtype=torch.float64)
-    outputs = sink.sum(0, dtype=torch.float64)
+    inputs, outputs = _over_samples(source, absolute), _over_samples(sink, absolute)
     if isinstance(layer, nn.Linear):
         return RelevanceSums(inputs, outputs)
     padded = functional.pad(inputs, layer._reversed_padding_repeated_twice)
@@ -236,6 +241,16 @@ def layer_sums(layer: Prunable, source: Tensor, sink: Tensor, *, absolute: bool)
             ]
             alpha[:, u, v] = window.sum((1, 2))
     return RelevanceSums(alpha, outputs.sum((1, 2)))
+
+
+def _over_samples(values: Tensor, absolute: bool) -> Tensor:
+    if values[0].numel() < _CACHE_NUMBERS:
+        return (values.abs() if absolute else values).sum(0, dtype=torch.float64)
+    # One sample at a time stays in the cache, where a float64 copy of the batch would not.
+    total = torch.zeros(values.shape[1:], dtype=torch.float64)
+    for sample in values:
+        total += sample.abs() if absolute else sample
+    return total
 
 
 def message_sums(layer: Prunable, activation: Tensor, factor: Tensor, *, absolute: bool) -> Tensor:
@@ -282,10 +297,12 @@ def _flows(
     labels: Tensor,
     settings: RelevanceSection,
     batch_size: int,
+    fold: bool,
 ) -> Iterator[tuple[str, Prunable, LayerFlow]]:
     """Give every folded layer's flow, batch by batch."""
     prunable_layers(network)  # refuses before anything runs
-    network = folded(network, images[:1])
+    if fold:
+        network = folded(network, images[:1])
     layers = prunable_layers(network)
     for batch, chosen in zip(images.split(batch_size), labels.split(batch_size), strict=True):
         flows = propagate(network, layers, batch, chosen, settings=settings)

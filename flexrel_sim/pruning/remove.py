@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
 
 from flexrel_sim.pruning.evidence import BATCH
 from flexrel_sim.pruning.relevance import prunable_layers
@@ -53,6 +53,21 @@ def batch_norm_renewed(network: nn.Module, images: Tensor) -> nn.Module:
     torch.nn.Module
         A copy in evaluation mode, whose batch norms know the pruned network's activations.
     """
-    renewed = copy.deepcopy(network)
-    update_bn(images.split(BATCH), renewed)
+    renewed = copy.deepcopy(network).eval()
+    norms = [
+        module
+        for module in renewed.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None
+    ]
+    momenta = [norm.momentum for norm in norms]
+    # Batch norms only: in training mode as a whole, the network would draw dropout as well.
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the average over batches, which are therefore of one size
+        norm.train()
+    with torch.no_grad():
+        for batch in images.tensor_split(math.ceil(len(images) / BATCH)) if norms else ():
+            renewed(batch)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
     return renewed.eval()

@@ -97,7 +97,7 @@ def combined(signals: Sequence[Scores], combine: Combine, delta: float) -> Score
     if delta == 1:
         return second
     if combine == "sum":
-        return {name: (1 - delta) * first[name] + delta * second[name] for name in first}
+        return {name: ((1 - delta) * first[name]).add_(second[name], alpha=delta) for name in first}
     return {name: first[name].pow(1 - delta).mul_(second[name].pow(delta)) for name in first}
 
 
@@ -131,7 +131,7 @@ def normalised(scores: Scores, where: Normalise) -> Scores:
 
 
 def _rescaled(scores: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    return torch.zeros_like(scores) if high == low else (scores - low) / (high - low)
+    return torch.zeros_like(scores) if high == low else (scores - low).div_(high - low)
 
 
 def _ranks(scores: Tensor) -> Tensor:

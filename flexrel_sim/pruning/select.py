@@ -48,9 +48,7 @@ def keep_masks(
     ValueError
         If a score is not finite, with the layer's name.
     """
-    for name, values in scores.items():
-        if not bool(values.isfinite().all()):
-            raise ValueError(f"scores must be finite, and some of layer {name!r} are not")
+    _refuse_not_finite(scores)
     masks: dict[str, Tensor] = {}
     for pool in pools or [list(scores)]:
         flat = [scores[name].detach().flatten().numpy() for name in pool]
@@ -103,9 +101,7 @@ def lowest(
     return [marked[index] for index in range(len(scores))]
 
 
-def nm_masks(
-    scores: Mapping[str, Tensor], kept: int, of: int, min_kept: float = 0.0
-) -> dict[str, Tensor]:
+def nm_masks(scores: Mapping[str, Tensor], kept: int, of: int) -> dict[str, Tensor]:
     """Keep N of every M weights, as sparse tensor cores want them.
 
     Parameters
@@ -115,19 +111,22 @@ def nm_masks(
     kept, of
         N and M. Weights are counted along the input channels at each kernel position; an input
         count that M does not divide leaves its last few weights alone.
-    min_kept
-        Unused share; N:M keeps its own.
 
     Returns
     -------
     dict
-        Layer name to a boolean mask in the shape of its scores.
+        Layer name to a boolean mask in the shape of its scores. Of equal scores the first is kept.
+
+    Raises
+    ------
+    ValueError
+        If a score is not finite, with the layer's name.
 
     References
     ----------
     Mishra et al., *Accelerating sparse deep neural networks*, 2021, section 3.
     """
-    del min_kept
+    _refuse_not_finite(scores)
     masks = {}
     for name, values in scores.items():
         whole = values.shape[1] // of * of
@@ -141,6 +140,12 @@ def nm_masks(
             mask[:, :whole] = chosen.reshape(last.shape).movedim(-1, 1)
         masks[name] = mask
     return masks
+
+
+def _refuse_not_finite(scores: Mapping[str, Tensor]) -> None:
+    for name, values in scores.items():
+        if not bool(values.isfinite().all()):
+            raise ValueError(f"scores must be finite, and some of layer {name!r} are not")
 
 
 def _share(min_kept: Mapping[str, float] | float, name: str) -> float:

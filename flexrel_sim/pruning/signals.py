@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from flexrel_sim.pruning.evidence import Evidence, Scores
+from flexrel_sim.pruning.folding import norm_pairs
 
-__all__ = ["signal"]
+__all__ = ["Granularity", "signal"]
 
 Granularity = Literal["weights", "filters"]
 
@@ -75,8 +76,9 @@ def _lamp(evidence: Evidence) -> Scores:
 def _lamp_of(magnitude: Tensor) -> Tensor:
     # w² / Σ of the layer's squares that are no smaller (Lee et al. 2021, eq. 4).
     squares = magnitude.flatten().double().square()
-    ordered, order = squares.sort(descending=True)
-    total = ordered.cumsum(0)
+    # Stable: of equal weights the first goes first, as everywhere.
+    ordered, order = squares.sort(stable=True)
+    total = ordered.flip(0).cumsum(0).flip(0)
     scores = torch.zeros_like(squares)
     scores[order] = torch.where(total > 0, ordered / total.clamp_min(1e-300), ordered)
     return scores.reshape(magnitude.shape).to(magnitude.dtype)
@@ -88,45 +90,20 @@ def _fpgm(evidence: Evidence) -> Scores:
 
 
 def _bn_scale(evidence: Evidence) -> Scores:
-    scales = {}
-    for name, norm in _norms(evidence.original, evidence).items():
-        scales[name] = norm.weight.detach().abs()
+    scales = {
+        name: norm.weight.detach().abs()
+        for name, norm in norm_pairs(evidence.original, evidence.images[:1]).items()
+        if norm.affine
+    }
     if not scales:
-        raise ValueError("'bn-scale' needs batch norms, and the network has none")
+        raise ValueError(
+            "'bn-scale' needs batch norms with scales, and none follows a layer of the network"
+        )
     # A layer without a batch norm after it is scaled by nothing.
     return {
         name: scales.get(name, layer.weight.new_ones(layer.weight.shape[0]))
         for name, layer in evidence.layers.items()
     }
-
-
-def _norms(network: nn.Module, evidence: Evidence) -> dict[str, nn.BatchNorm2d]:
-    """Pair every layer with the batch norm that reads its output, by running one sample."""
-    produced: dict[int, str] = {}
-    kept: list[Tensor] = []  # keeps ids from being used again
-    pairs: dict[str, nn.BatchNorm2d] = {}
-    handles = []
-
-    def watch(name: str, module: nn.Module) -> None:
-        def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            if name in evidence.layers:
-                produced[id(output)] = name
-                kept.append(output)
-            elif id(inputs[0]) in produced and isinstance(module, nn.BatchNorm2d):
-                pairs[produced[id(inputs[0])]] = module
-
-        handles.append(module.register_forward_hook(hook))
-
-    for name, module in network.named_modules():
-        if not list(module.children()):
-            watch(name, module)
-    try:
-        with torch.no_grad():
-            network(evidence.images[:1])
-    finally:
-        for handle in handles:
-            handle.remove()
-    return pairs
 
 
 def _wanda(evidence: Evidence) -> Scores:
@@ -153,7 +130,7 @@ def _snip(evidence: Evidence) -> Scores:
 
 def _relevance(evidence: Evidence) -> Scores:
     return {
-        name: evidence.sums[name].per_weight(layer).to(layer.weight.dtype)
+        name: evidence.sums[name].per_weight(layer, layer.weight.dtype)
         for name, layer in evidence.layers.items()
     }
 

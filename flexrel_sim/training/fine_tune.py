@@ -87,7 +87,7 @@ def fine_tune(
     return FineTuned(tuned.eval().requires_grad_(False), tuple(accuracies))
 
 
-def _masks(network: nn.Module) -> list[tuple[nn.Parameter, Tensor]]:
+def _masks(network: nn.Module) -> list[tuple[Tensor, Tensor]]:
     return [
         (module.weight, module.weight.detach() == 0)
         for module in network.modules()
@@ -95,7 +95,7 @@ def _masks(network: nn.Module) -> list[tuple[nn.Parameter, Tensor]]:
     ]
 
 
-def _freeze(frozen: list[tuple[nn.Parameter, Tensor]]) -> None:
+def _freeze(frozen: list[tuple[Tensor, Tensor]]) -> None:
     # Adam moves a weight by its momentum even where its gradient is zero.
     with torch.no_grad():
         for weight, gone in frozen:

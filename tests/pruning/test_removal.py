@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from flexrel_sim.datasets import held_out
-from flexrel_sim.pruning.prune import choose_kept, prune
+from flexrel_sim.pruning.channels import CoupledNetwork
+from flexrel_sim.pruning.prune import evidence_for, kept_channels, kept_weights, prune
 from flexrel_sim.pruning.relevance import prunable_layers
-from flexrel_sim.pruning.remove import filters_removed, weights_masked
+from flexrel_sim.pruning.remove import weights_masked
+from flexrel_sim.pruning.scores import scoring
 from flexrel_sim.scenario.schema import PruningSection
 from tests.networks.cards import shipped_network
 from tests.pruning.chains import named, randomised, seeded
@@ -28,7 +30,22 @@ def labels() -> Tensor:
 
 
 def section(**changes: Any) -> PruningSection:
-    return PruningSection.model_validate({"ratio": 0.5, "granularity": "filters"} | changes)
+    return PruningSection.model_validate(
+        {"ratio": 0.5, "granularity": "filters", "min_kept": 0.01} | changes
+    )
+
+
+def choose_kept(
+    network: nn.Module, asked: PruningSection, images: Tensor, labels: Tensor
+) -> dict[str, Tensor]:
+    evidence = evidence_for(network, asked, images, labels)
+    if asked.granularity == "weights":
+        return kept_weights(evidence, asked, scoring(asked))
+    return kept_channels(CoupledNetwork(network, images[:1]), evidence, asked, scoring(asked))
+
+
+def filters_removed(network: nn.Module, keep: dict[str, Tensor], example: Tensor) -> nn.Module:
+    return CoupledNetwork(network, example).removed(keep)
 
 
 def weights_of(network: nn.Module) -> int:

@@ -1,12 +1,13 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from flexrel_sim.pruning.select import keep_masks
+from flexrel_sim.pruning.select import keep_masks, lowest, nm_masks
 
 # Few values, so that most scores tie.
 tied = st.sampled_from([0.0, 0.25, 1.0])
@@ -85,10 +86,10 @@ def test_ties_are_broken_the_same_way_every_time(
 def test_equal_scores_go_in_the_order_of_layers_and_units() -> None:
     scores = {"b": torch.zeros(3), "a": torch.zeros(3)}
     masks = keep_masks(scores, 0.5, 0.0)
-    # The first unit of each layer is its protected best.
+    # The last unit of each layer is its protected best.
     assert {name: mask.tolist() for name, mask in masks.items()} == {
-        "b": [True, False, False],
-        "a": [True, False, True],
+        "b": [False, False, True],
+        "a": [False, True, True],
     }
 
 
@@ -113,11 +114,104 @@ def test_a_layer_of_low_scores_is_never_emptied() -> None:
 
 def test_a_nan_score_is_refused() -> None:
     scores = {"a": torch.zeros(2), "b": torch.tensor([1.0, math.nan])}
-    with pytest.raises(ValueError, match="scores must be finite, and some are NaN"):
+    with pytest.raises(ValueError, match="scores must be finite, and some of layer 'b' are not"):
         keep_masks(scores, 0.5, 0.0)
 
 
 def test_an_infinite_score_is_refused() -> None:
     scores = {"a": torch.tensor([math.inf]), "b": torch.zeros(3)}
-    with pytest.raises(ValueError, match="scores must be finite, and some are NaN or infinite"):
+    with pytest.raises(ValueError, match="scores must be finite, and some of layer 'a' are not"):
         keep_masks(scores, 0.25, 0.0)
+
+
+@st.composite
+def distinct(draw: st.DrawFn) -> list[list[float]]:
+    sizes = draw(st.lists(st.integers(1, 9), min_size=1, max_size=4))
+    order = draw(st.permutations(range(sum(sizes))))
+    parts, at = [], 0
+    for size in sizes:
+        parts.append([float(value) for value in order[at : at + size]])
+        at += size
+    return parts
+
+
+def slowly_lowest(scores: list[list[float]], count: int, floors: list[int]) -> list[list[bool]]:
+    """Mark one unit after the other, unless its array is at its floor."""
+    marked = [[False] * len(part) for part in scores]
+    units = sorted((value, i, j) for i, part in enumerate(scores) for j, value in enumerate(part))
+    for _, i, j in units:
+        if sum(map(sum, marked)) < count and marked[i].count(False) > floors[i]:
+            marked[i][j] = True
+    return marked
+
+
+@given(scores=distinct(), data=st.data())
+def test_lowest_marks_the_lowest_unit_by_unit_and_leaves_every_floor(
+    scores: list[list[float]], data: st.DataObject
+) -> None:
+    floors = [data.draw(st.integers(0, len(part))) for part in scores]
+    count = data.draw(st.integers(0, sum(map(len, scores)) + 1))
+    marked = lowest([np.array(part) for part in scores], count, floors)
+    assert [mask.tolist() for mask in marked] == slowly_lowest(scores, count, floors)
+    free = sum(len(part) - floor for part, floor in zip(scores, floors, strict=True))
+    assert sum(int(mask.sum()) for mask in marked) == min(count, free)
+
+
+@given(scores=distinct(), ratio=ratios, data=st.data())
+def test_a_ratio_of_costs_is_never_exceeded_and_the_next_unit_would_exceed_it(
+    scores: list[list[float]], ratio: float, data: st.DataObject
+) -> None:
+    costs = {str(i): float(data.draw(st.integers(1, 50))) for i in range(len(scores))}
+    masks = keep_masks(
+        {str(i): torch.tensor(part) for i, part in enumerate(scores)}, ratio, 0.0, costs=costs
+    )
+    whole = sum(len(part) * costs[str(i)] for i, part in enumerate(scores))
+    spent = sum(int((~mask).sum()) * costs[name] for name, mask in masks.items())
+    assert spent <= ratio * whole
+    more = slowly_lowest(scores, removed(masks) + 1, [1] * len(scores))
+    cost = sum(sum(part) * costs[str(i)] for i, part in enumerate(more))
+    assert cost > ratio * whole or cost == spent  # only the floors are left
+
+
+def test_pools_compete_within_themselves() -> None:
+    scores = {name: torch.arange(4.0) + 10 * i for i, name in enumerate("abc")}
+    masks = keep_masks(scores, 0.5, 0.0, pools=[["a"], ["b"], ["c"]])
+    assert [mask.tolist() for mask in masks.values()] == [[False, False, True, True]] * 3
+    masks = keep_masks(scores, 0.5, 0.0, pools=[["a", "c"], ["b"]])
+    assert masks["a"].tolist() == [False, False, False, True]
+    assert masks["b"].tolist() == [False, False, True, True]
+    assert masks["c"].tolist() == [False, True, True, True]
+    assert list(masks) == list("abc")
+
+
+def test_min_kept_may_be_one_number_per_layer_with_a_default() -> None:
+    scores = {name: torch.arange(10.0) for name in "abc"}
+    scores["d"] = torch.arange(100.0, 110.0)
+    masks = keep_masks(scores, 0.9, {"a": 0.5, "b": 0.75, "default": 0.2})
+    assert [int(mask.sum()) for mask in masks.values()] == [5, 8, 2, 2]
+    masks = keep_masks(scores, 0.9, {"a": 0.5})
+    assert [int(mask.sum()) for mask in masks.values()] == [5, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("kept", "of"), [(2, 4), (4, 8), (1, 2)])
+@given(data=st.data())
+def test_nm_keeps_the_best_n_of_every_m_inputs_and_leaves_the_rest_alone(
+    kept: int, of: int, data: st.DataObject
+) -> None:
+    shape = (2, data.draw(st.integers(1, 18)), *data.draw(st.sampled_from([(), (2, 3)])))
+    count = math.prod(shape)
+    scores = torch.tensor(data.draw(st.permutations(range(count)))).double().reshape(shape)
+    mask = nm_masks({"a": scores}, kept, of)["a"]
+    assert mask.shape == scores.shape
+    whole = shape[1] // of * of
+    assert mask[:, whole:].all()
+    for start in range(0, whole, of):
+        part, chosen = scores[:, start : start + of], mask[:, start : start + of]
+        assert (chosen.sum(1) == kept).all()
+        worst_kept = part.masked_fill(~chosen, math.inf).amin(1)
+        assert (part.masked_fill(chosen, -math.inf).amax(1) < worst_kept).all()
+
+
+def test_nm_refuses_a_nan_score() -> None:
+    with pytest.raises(ValueError, match="scores must be finite, and some of layer 'a' are not"):
+        nm_masks({"a": torch.tensor([[1.0, math.nan, 0.0, 0.0]])}, 2, 4)
