@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from flexrel_sim.datasets import DatasetInfo, held_out_count, open_dataset
 from flexrel_sim.errors import CheckpointError, DatasetError, Fault, ScenarioError
+from flexrel_sim.measure.pruning_check import (
+    Tell,
+    network_faults,
+    pruning_faults,
+    pruning_warnings,
+)
 from flexrel_sim.measure.spec import MeasureSpec, make_spec
 from flexrel_sim.networks import CardFile, Outline, checkpoint_file, load_card, outline
-from flexrel_sim.pruning import CRITERIA
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile, did_you_mean
 from flexrel_sim.scenario.schema import DataSection
 
@@ -65,15 +68,16 @@ def check(scenario_file: ScenarioFile[Scenario]) -> Checked:
         if file not in cards:
             cards[file] = _card(file, tell, faults)
         card_file = cards[file]
-        faults += _pruning_faults(point.scenario, tell)
+        faults += pruning_faults(point.scenario, tell)
         if card_file is None:
             continue
         where = _dataset(point.scenario, card_file, scenario_file.folder)
         dataset = opened(*where) if where else None
         faults += _data_faults(point.scenario, card_file, dataset, tell)
-        faults += _cut_faults(point.scenario, card_file, tell)
-        faults += _ratio_faults(point.scenario, card_file, tell)
-        checked.warnings += _warnings(point.scenario, tell)
+        parts = outline(card_file)
+        faults += _cut_faults(point.scenario, card_file, parts, tell)
+        faults += network_faults(point.scenario.pruning, card_file, parts, tell)
+        checked.warnings += pruning_warnings(point.scenario, tell)
         if not faults and isinstance(dataset, DatasetInfo):
             checked.specs.append(make_spec(point.scenario, card_file, dataset))
     if faults:
@@ -91,10 +95,7 @@ class _Teller:
         return self.scenario_file.fault(self.point, path, rule, value, remedy)
 
 
-_Tell = Callable[..., Fault]
-
-
-def _card(file: Path, tell: _Tell, faults: list[Fault]) -> CardFile | None:
+def _card(file: Path, tell: Tell, faults: list[Fault]) -> CardFile | None:
     path = "model.network"
     if not file.is_file():
         known = [str(card.name) for card in sorted(file.parent.glob("*.yaml"))]
@@ -131,7 +132,7 @@ def _opened(name: str, folder: Path) -> DatasetInfo | DatasetError:
 
 
 def _data_faults(
-    scenario: Scenario, card_file: CardFile, info: DatasetInfo | DatasetError | None, tell: _Tell
+    scenario: Scenario, card_file: CardFile, info: DatasetInfo | DatasetError | None, tell: Tell
 ) -> list[Fault]:
     card, data = card_file.card, scenario.data
     if info is None:
@@ -151,7 +152,7 @@ def _data_faults(
     return faults + (_class_faults(data, info, tell) or _count_faults(data, info, tell))
 
 
-def _class_faults(data: DataSection, info: DatasetInfo, tell: _Tell) -> list[Fault]:
+def _class_faults(data: DataSection, info: DatasetInfo, tell: Tell) -> list[Fault]:
     path, classes = "data.deployment.classes", data.deployment.classes or []
     faults = []
     unknown = sorted({label for label in classes if label >= info.classes})
@@ -163,7 +164,7 @@ def _class_faults(data: DataSection, info: DatasetInfo, tell: _Tell) -> list[Fau
     return faults
 
 
-def _count_faults(data: DataSection, info: DatasetInfo, tell: _Tell) -> list[Fault]:
+def _count_faults(data: DataSection, info: DatasetInfo, tell: Tell) -> list[Fault]:
     classes, available = data.deployment.classes, info.held_out_samples
     if classes is not None:
         try:
@@ -190,10 +191,9 @@ def _count_faults(data: DataSection, info: DatasetInfo, tell: _Tell) -> list[Fau
     return faults
 
 
-def _cut_faults(scenario: Scenario, card_file: CardFile, tell: _Tell) -> list[Fault]:
+def _cut_faults(scenario: Scenario, card_file: CardFile, parts: Outline, tell: Tell) -> list[Fault]:
     card, cut = card_file.card, scenario.split.cut
     faults = []
-    parts = outline(card_file)
     known = ("server", *parts.boundaries, "edge")
     if cut not in known:
         rule = f"must be a boundary of {card.name!r}"
@@ -201,46 +201,4 @@ def _cut_faults(scenario: Scenario, card_file: CardFile, tell: _Tell) -> list[Fa
         if cut == parts.last:
             remedy = "it is the last layer: write 'edge' to keep the whole network there"
         faults.append(tell("split.cut", rule, cut, remedy))
-    for name in scenario.pruning.exclude:
-        if name not in parts.weights:
-            rule = f"must name layers of {card.name!r} that have weights"
-            faults.append(tell("pruning.exclude", rule, name, did_you_mean(name, parts.weights)))
-    if set(_units(parts, scenario)) <= set(scenario.pruning.exclude):
-        faults.append(tell("pruning.exclude", "must leave a layer to prune", None, "list fewer"))
     return faults
-
-
-def _units(parts: Outline, scenario: Scenario) -> dict[str, int]:
-    return parts.filters if scenario.pruning.granularity == "filters" else parts.weights
-
-
-def _pruning_faults(scenario: Scenario, tell: _Tell) -> list[Fault]:
-    pruning = scenario.pruning
-    faults = []
-    if pruning.criterion not in CRITERIA:
-        remedy = did_you_mean(pruning.criterion, CRITERIA)
-        faults.append(tell("pruning.criterion", "unknown criterion", pruning.criterion, remedy))
-    return faults
-
-
-def _ratio_faults(scenario: Scenario, card_file: CardFile, tell: _Tell) -> list[Fault]:
-    """Refuse a ratio that what each layer keeps makes out of reach: it would be reported."""
-    pruning = scenario.pruning
-    units = _units(outline(card_file), scenario)
-    counts = [count for name, count in units.items() if name not in pruning.exclude]
-    kept = sum(max(1, math.ceil(pruning.min_kept * count)) for count in counts)
-    total = sum(counts)
-    if total == 0 or round(pruning.ratio * total) <= total - kept:
-        return []
-    reachable = math.floor(1000 * (total - kept) / total) / 1000
-    rule = f"must be at most {reachable:g}: every layer keeps pruning.min_kept, and a unit at least"
-    return [tell("pruning.ratio", rule, pruning.ratio, "lower it, or pruning.min_kept")]
-
-
-def _warnings(scenario: Scenario, tell: _Tell) -> list[Fault]:
-    pruning = scenario.pruning
-    criterion = CRITERIA.get(pruning.criterion)
-    if criterion is None or criterion.uses_delta or pruning.delta is None:
-        return []
-    rule = f"has no effect on criterion {criterion.name!r}"
-    return [tell("pruning.delta", rule, pruning.delta, "remove it, or use 'flexrel-paper'")]

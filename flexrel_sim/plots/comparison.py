@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from flexrel_sim.comparison.result import Comparison
@@ -67,7 +68,7 @@ def accuracy_against_kept(result: Comparison, track: Track) -> Figure:
     figure = Figure(figsize=(2.7 * columns, 2.5 * rows + 0.8), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     named = _named(result, track)
-    lines = {}
+    lines: dict[str, Line2D] = {}
     for ax, pair in zip(axes, pairs, strict=False):
         for entry in result.entries(pair, track.label):
             curves = result.of(pair, track.label, entry)
@@ -92,11 +93,15 @@ def accuracy_against_kept(result: Comparison, track: Track) -> Figure:
                 )
             else:
                 (lines["all others"],) = ax.plot(100 * grid, mean, color=GREY, linewidth=0.8)
+        masked = [curve.absent_masked for curve in result.of(pair, track.label, entry)]
+        if masked != [curve.test[0] for curve in result.of(pair, track.label, entry)]:
+            line = ax.axhline(float(np.mean(masked)), color="black", linestyle=":", linewidth=1)
+            lines["dense, absent classes masked"] = line
         ax.set_title(pair, fontsize=8)
         _percent_axis(ax)
     for ax in axes[len(pairs) :]:
         ax.remove()
-    order = [*(name for name in named if name in lines), "all others"]
+    order = [*named, "all others", "dense, absent classes masked"]
     figure.legend(
         [lines[name] for name in order if name in lines],
         [name for name in order if name in lines],
@@ -104,7 +109,8 @@ def accuracy_against_kept(result: Comparison, track: Track) -> Figure:
         ncols=4,
         fontsize=8,
     )
-    figure.supxlabel(f"{track.measure} kept / %", fontsize=9)
+    for ax in axes[max(0, len(pairs) - columns) : len(pairs)]:
+        ax.set_xlabel(f"{track.measure} kept / %", fontsize=8)
     figure.supylabel("test accuracy", fontsize=9)
     return figure
 

@@ -1,0 +1,188 @@
+"""What can be wrong with a pruning section, found before any work. No torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from flexrel_sim.errors import Fault
+from flexrel_sim.networks import CardFile, Outline
+from flexrel_sim.pruning import CRITERIA, Criterion
+from flexrel_sim.scenario import Scenario, did_you_mean
+from flexrel_sim.scenario.schema import PruningSection
+
+__all__ = ["Tell", "network_faults", "pruning_faults", "pruning_warnings"]
+
+
+class Tell(Protocol):
+    """Makes a fault at a key of the scenario."""
+
+    def __call__(self, path: str, rule: str, value: object = None, remedy: str = "") -> Fault:
+        """Place a fault."""
+
+
+def pruning_faults(scenario: Scenario, tell: Tell) -> Iterator[Fault]:
+    """Find what is wrong with a pruning section whatever the network.
+
+    Parameters
+    ----------
+    scenario
+        The point.
+    tell
+        Makes a fault at a key.
+
+    Yields
+    ------
+    Fault
+        Every fault.
+    """
+    pruning = scenario.pruning
+    criterion = CRITERIA.get(pruning.criterion)
+    if criterion is None:
+        remedy = did_you_mean(pruning.criterion, CRITERIA)
+        yield tell("pruning.criterion", "unknown criterion", pruning.criterion, remedy)
+    elif criterion.level == "filters" and pruning.granularity == "weights" and pruning.prunes:
+        rule = "tells filters apart, not weights"
+        remedy = "set pruning.granularity to filters, or use another criterion"
+        yield tell("pruning.criterion", rule, pruning.criterion, remedy)
+    yield from _count_faults(pruning, tell)
+    yield from _pattern_faults(pruning, tell)
+    if pruning.cut_ratio and scenario.split.cut in ("server", "edge"):
+        rule = f"has no channels to remove: none cross the link at the cut {scenario.split.cut!r}"
+        yield tell("pruning.cut_ratio", rule, pruning.cut_ratio, "set 0, or cut elsewhere")
+    if pruning.auto.aim == "accuracy" and pruning.auto.accuracy is None:
+        remedy = "give the validation accuracy to keep, such as 0.9"
+        yield tell("pruning.auto.accuracy", "is required by the aim 'accuracy'", None, remedy)
+
+
+def network_faults(
+    pruning: PruningSection, card_file: CardFile, parts: Outline, tell: Tell
+) -> Iterator[Fault]:
+    """Find what is wrong with a pruning section for its network.
+
+    Parameters
+    ----------
+    pruning
+        The section.
+    card_file, parts
+        The network, and what can be pruned of it.
+    tell
+        Makes a fault at a key.
+
+    Yields
+    ------
+    Fault
+        Every fault.
+    """
+    yield from _layer_faults(pruning, card_file, parts, tell)
+    yield from _ratio_faults(pruning, parts, tell)
+    if pruning.schedule.fine_tuning.epochs and card_file.card.training is None:
+        rule = f"needs a training recipe on the card of {card_file.card.name!r}"
+        path = "pruning.schedule.fine_tuning.epochs"
+        yield tell(path, rule, pruning.schedule.fine_tuning.epochs, "add one, or set 0")
+
+
+def pruning_warnings(scenario: Scenario, tell: Tell) -> Iterator[Fault]:
+    """Find settings that have no effect.
+
+    Parameters
+    ----------
+    scenario, tell
+        As in `pruning_faults`.
+
+    Yields
+    ------
+    Fault
+        Every such setting.
+    """
+    pruning = scenario.pruning
+    criterion = CRITERIA.get(pruning.criterion)
+    if criterion is None:
+        return
+    rule = f"has no effect on criterion {criterion.name!r}"
+    if not criterion.uses_delta:
+        for name in ("delta", "combine"):
+            if getattr(pruning, name) is not None:
+                remedy = "remove it, or use 'flexrel-paper'"
+                yield tell(f"pruning.{name}", rule, getattr(pruning, name), remedy)
+    if criterion.form is None and pruning.relevance.form is not None:
+        yield tell("pruning.relevance.form", rule, pruning.relevance.form, "remove it")
+    if _rule_is_idle(criterion, pruning):
+        yield tell("pruning.relevance.rule", rule, pruning.relevance.rule, "remove it")
+
+
+def _rule_is_idle(criterion: Criterion, pruning: PruningSection) -> bool:
+    return "propagation" not in criterion.needs and pruning.relevance.rule != "gradient"
+
+
+def _layer_faults(
+    pruning: PruningSection, card_file: CardFile, parts: Outline, tell: Tell
+) -> Iterator[Fault]:
+    named = [("pruning.exclude", name) for name in pruning.exclude]
+    if isinstance(pruning.min_kept, Mapping):
+        named += [("pruning.min_kept", name) for name in pruning.min_kept if name != "default"]
+    for path, name in named:
+        if name not in parts.weights:
+            rule = f"must name layers of {card_file.card.name!r} that have weights"
+            yield tell(path, rule, name, did_you_mean(name, parts.weights))
+    if set(_units(pruning, parts)) <= set(pruning.exclude):
+        yield tell("pruning.exclude", "must leave a layer to prune", None, "list fewer")
+
+
+def _count_faults(pruning: PruningSection, tell: Tell) -> Iterator[Fault]:
+    if pruning.granularity == "weights" and pruning.ratio_of == "filters":
+        rule = "can't count filters where single weights are removed"
+        yield tell("pruning.ratio_of", rule, pruning.ratio_of, "count weights or macs")
+    if (
+        pruning.granularity == "filters"
+        and pruning.ratio_of in ("weights", "macs")
+        and pruning.scope != "global"
+    ):
+        rule = f"can count {pruning.ratio_of} of filters over the whole network only"
+        remedy = "set pruning.scope to global, or count filters"
+        yield tell("pruning.ratio_of", rule, pruning.ratio_of, remedy)
+
+
+def _pattern_faults(pruning: PruningSection, tell: Tell) -> Iterator[Fault]:
+    if pruning.pattern == "none":
+        return
+    if pruning.granularity != "weights":
+        rule = "removes single weights"
+        remedy = "set pruning.granularity to weights"
+        yield tell("pruning.pattern", rule, pruning.pattern, remedy)
+    if pruning.ratio not in (0, 0.5):
+        rule = f"is 0.5 by the pattern {pruning.pattern}"
+        yield tell("pruning.ratio", rule, pruning.ratio, "remove it, or the pattern")
+    if pruning.ratio_of == "macs":
+        yield tell("pruning.ratio_of", "is of weights in a pattern", "macs", "remove it")
+    if pruning.schedule.steps > 1:
+        rule = "must be 1 for a pattern, which is there or not"
+        yield tell("pruning.schedule.steps", rule, pruning.schedule.steps, "set 1")
+
+
+def _ratio_faults(pruning: PruningSection, parts: Outline, tell: Tell) -> Iterator[Fault]:
+    """Refuse a ratio that what each layer keeps makes out of reach: it would be reported."""
+    if pruning.ratio_of not in (None, pruning.granularity) or pruning.pattern != "none":
+        return
+    units = _units(pruning, parts)
+    counts = {name: count for name, count in units.items() if name not in pruning.exclude}
+    kept = sum(
+        max(1, math.ceil(_share(pruning.min_kept, name) * count)) for name, count in counts.items()
+    )
+    total = sum(counts.values())
+    if total == 0 or round(pruning.ratio * total) <= total - kept:
+        return
+    reachable = math.floor(1000 * (total - kept) / total) / 1000
+    rule = f"must be at most {reachable:g}: every layer keeps pruning.min_kept, and a unit at least"
+    yield tell("pruning.ratio", rule, pruning.ratio, "lower it, or pruning.min_kept")
+
+
+def _units(pruning: PruningSection, parts: Outline) -> dict[str, int]:
+    return parts.filters if pruning.granularity == "filters" else parts.weights
+
+
+def _share(min_kept: float | Mapping[str, float], name: str) -> float:
+    if isinstance(min_kept, Mapping):
+        return min_kept.get(name, min_kept.get("default", 0.0))
+    return min_kept
