@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["METRICS", "Metric"]
+__all__ = ["METRICS", "Metric", "delta_text"]
 
 
 @dataclass(frozen=True)
@@ -52,3 +52,8 @@ _ALL = (
 )
 
 METRICS: Final[dict[str, Metric]] = {metric.name: metric for metric in _ALL}
+
+
+def delta_text(delta: float | str) -> str:
+    """Show δ, a number or ``auto``, as people write it."""
+    return delta if isinstance(delta, str) else f"{delta:g}"

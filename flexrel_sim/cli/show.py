@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from flexrel_sim.metrics import delta_text
 from flexrel_sim.report import operating_columns
 from flexrel_sim.simulation import Summary
 
@@ -122,7 +123,7 @@ def _cells(point: PointResult, *, wide: bool) -> list[str]:
 def _pruning_cell(columns: dict[str, Any]) -> str:
     if columns["ratio"] == 0:
         return "none"
-    delta = "" if columns["delta"] is None else f" δ={columns['delta']:g}"
+    delta = "" if columns["delta"] is None else f" δ={delta_text(columns['delta'])}"
     return f"{columns['ratio']:.0%} {columns['granularity']}, {columns['criterion']}{delta}"
 
 

@@ -145,6 +145,11 @@ def _resolved_pruning(pruning: PruningSection) -> dict[str, Any]:
         del data["auto"]
     if "propagation" not in criterion.needs:
         del data["relevance"]
+    else:
+        if pruning.relevance.rule != "gamma":
+            del data["relevance"]["gamma"]
+        if pruning.relevance.rule != "integrated-gradients":
+            del data["relevance"]["steps"]
     if "random" in criterion.signals:
         del data["normalise"]
     else:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, StrMethodFormatter
 
+from flexrel_sim.metrics import delta_text
 from flexrel_sim.plots.style import COLOURS, MARKERS, new_figure
 from flexrel_sim.simulation import Summary, Unstable
 from flexrel_sim.study.result import PointResult, StudyResult
@@ -156,28 +157,42 @@ def _uplink_mbit(point: PointResult) -> float:
 
 def _varying(prunings: list[dict[str, Any]]) -> list[str]:
     """Name the settings that tell curves apart beside those that every label shows."""
-    return [
-        name
-        for name in ("min_kept", "relevance", "exclude", "seed")
-        if len({str(pruning[name]) for pruning in prunings if name in pruning}) > 1
-    ]
+    shown = {"criterion", "delta", "normalise", "granularity", "ratio"}
+    # Criteria have settings of their own; they tell curves of one criterion apart.
+    values: dict[tuple[str, str, str], set[str]] = {}
+    for pruning in prunings:
+        for name, value in _flat(pruning).items():
+            place = (name, pruning["criterion"], pruning["granularity"])
+            values.setdefault(place, set()).add(str(value))
+    varying = [place[0] for place, found in values.items() if len(found) > 1]
+    return [name for name in dict.fromkeys(varying) if name not in shown]
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Name nested settings by dotted paths."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
 
 
 def _criterion_label(pruning: dict[str, Any], varying: Sequence[str] = ()) -> str:
     label = str(pruning["criterion"])
     if "delta" in pruning:
-        label += f", δ = {pruning['delta']:g}"
+        label += f", δ = {delta_text(pruning['delta'])}"
     normalise = pruning.get("normalise", "layer")
-    label += {"layer": "", "global": ", global scale", "none": ", raw"}[normalise]
+    scales = {"layer": "", "global": ", global scale", "rank": ", ranks", "none": ", raw"}
+    label += scales[normalise]
+    flat = _flat(pruning)
     for name in varying:
-        if name in pruning:
-            label += f", {name} {_short(pruning[name])}"
+        if name in flat:
+            value = flat[name]
+            shown = "+".join(map(str, value)) if isinstance(value, list) else str(value)
+            label += f", {name.rpartition('.')[2]} {shown}"
     return label if pruning["granularity"] == "weights" else f"{label}, filters"
-
-
-def _short(value: object) -> str:
-    items = value.values() if isinstance(value, dict) else value
-    return "+".join(map(str, items)) if isinstance(items, Iterable) else str(items)
 
 
 def _pruning_label(pruning: dict[str, Any]) -> str:

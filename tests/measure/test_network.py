@@ -10,7 +10,7 @@ from torch import nn
 
 from flexrel_sim.codec import Codec, shipped_bytes
 from flexrel_sim.datasets import EvaluationSamples, evaluation_samples
-from flexrel_sim.errors import WorkError
+from flexrel_sim.errors import CheckpointError, WorkError
 from flexrel_sim.measure import MeasureSpec
 from flexrel_sim.measure.network import measure_network
 from flexrel_sim.networks import CardFile
@@ -201,17 +201,27 @@ def not_a_number(folder: Path) -> CardFile:
 
 
 @pytest.mark.parametrize("pruning", [{}, {"ratio": 0.5, "normalise": "none"}, FILTERS])
-def test_a_network_of_nan_is_a_work_error_that_names_its_card(
+def test_a_network_of_nan_is_refused_with_its_file_and_key(
     tmp_path: Path, pruning: dict[str, Any]
 ) -> None:
     card_file = not_a_number(tmp_path)
-    spec = spec_of(card_file, pruning=pruning)
+    with pytest.raises(CheckpointError, match="conv1_1.weight must be finite") as caught:
+        measure_network([spec_of(card_file, pruning=pruning)])
+    assert str(caught.value).startswith(str(card_file.checkpoint))
+
+
+def overflowing(folder: Path) -> CardFile:
+    tensors = load(trained_tiny().checkpoint)
+    for name in ("conv1_1.weight", "conv2_1.weight", "fc1.weight", "fc2.weight"):
+        tensors[name].fill_(1e30)
+    return write_checkpoint(folder, save(tensors))
+
+
+@pytest.mark.parametrize("cut", ["pool2", "edge"])
+def test_a_network_that_overflows_is_a_work_error_that_names_its_card(
+    tmp_path: Path, cut: str
+) -> None:
+    card_file = overflowing(tmp_path)
     with pytest.raises(WorkError, match="can't be measured: .*") as caught:
-        measure_network([spec])
+        measure_network([spec_of(card_file, split={"cut": cut})])
     assert str(caught.value).startswith(str(card_file.file))
-
-
-def test_a_network_of_nan_is_a_work_error_at_cut_edge_too(tmp_path: Path) -> None:
-    spec = spec_of(not_a_number(tmp_path), split={"cut": "edge"})
-    with pytest.raises(WorkError, match="can't be measured: "):
-        measure_network([spec])

@@ -8,7 +8,7 @@ import pytest
 from flexrel_sim import __version__
 from flexrel_sim.measure import spec as spec_module
 from flexrel_sim.networks import CardFile
-from flexrel_sim.pruning import DEFAULT_DELTA
+from flexrel_sim.pruning import CRITERIA
 from tests.measure.scenarios import scenario_of, spec_of
 from tests.networks.cards import CARD_YAML, write_card, write_checkpoint
 
@@ -26,7 +26,14 @@ def pruning(base: dict[str, Any], **changes: Any) -> Sections:
 
 WITHOUT_EFFECT = {
     "delta for magnitude": (pruning(MAGNITUDE), pruning(MAGNITUDE, delta=0.7)),
-    "the default delta spelled out": (pruning(HALF), pruning(HALF, delta=DEFAULT_DELTA)),
+    "the default delta spelled out": (
+        pruning(HALF),
+        pruning(HALF, delta=CRITERIA["flexrel-paper"].delta),
+    ),
+    "the default normalisation spelled out": (pruning(HALF), pruning(HALF, normalise="layer")),
+    "the default form spelled out": (pruning(HALF), pruning(HALF, relevance={"form": "additive"})),
+    "gamma without its rule": (pruning(HALF), pruning(HALF, relevance={"gamma": 0.5})),
+    "what auto would try": (pruning(HALF), pruning(HALF, auto={"deltas": [0.5]})),
     "seed without chance": (pruning(HALF), pruning(HALF, seed=9)),
     "relevance for magnitude": (
         pruning(MAGNITUDE),
@@ -55,6 +62,12 @@ WITH_EFFECT = {
     "normalise": (pruning(HALF), pruning(HALF, normalise="global")),
     "min_kept": (pruning(HALF), pruning(HALF, min_kept=0.3)),
     "exclude": (pruning(HALF), pruning(HALF, exclude=["fc1"])),
+    "form": (pruning(HALF), pruning(HALF, relevance={"form": "message"})),
+    "rule": (pruning(HALF), pruning(HALF, relevance={"rule": "z-plus"})),
+    "combination": (pruning(HALF), pruning(HALF, combine="geometric")),
+    "scope": (pruning(HALF), pruning(HALF, scope="layer")),
+    "steps": (pruning(HALF), pruning(HALF, schedule={"steps": 2})),
+    "fine-tuning": (pruning(HALF), pruning(HALF, schedule={"fine_tuning": {"epochs": 1}})),
     "target": (pruning(HALF), pruning(HALF, relevance={"target": "predicted"})),
     "sum": (pruning(HALF), pruning(HALF, relevance={"sum": "signed"})),
     "seed of chance": (pruning(RANDOM), pruning(RANDOM, seed=9)),
@@ -121,7 +134,7 @@ def test_another_package_version_or_code_is_another_key(
     assert before.provenance["checkpoint_sha256"] == tiny.card.checkpoint.sha256
     monkeypatch.setattr(spec_module, "version", lambda _: "0.0")
     versions = spec_of(tiny).key
-    monkeypatch.setattr(spec_module, "_code_digest", lambda: "0")
+    monkeypatch.setattr(spec_module, "code_digest", lambda _: "0")
     assert len({before.key, versions, spec_of(tiny).key}) == 3
 
 
@@ -140,7 +153,11 @@ def test_a_card_without_checkpoint_has_a_key_of_its_own(tmp_path: Path, tiny: Ca
 def test_the_code_that_measures_is_part_of_the_key_and_other_code_is_not(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    digest = spec_module._code_digest.__wrapped__
+    names = spec_module._MEASURING_CODE
+
+    def digest() -> str:
+        return spec_module.code_digest.__wrapped__(names)
+
     installed = digest()
     package = Path(spec_module.__file__).parents[1]
     shutil.copytree(package, tmp_path / "copy")

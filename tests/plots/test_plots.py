@@ -104,4 +104,4 @@ def test_settings_that_differ_are_told_apart_in_the_legend(workspace):
     assert "min_kept 0.2" in labels(axes)[1]
     assert "global scale" in labels(axes)[1]
     assert "exclude fc1" in labels(axes)[2]
-    assert "label+signed" in labels(axes)[2]
+    assert "sum signed" in labels(axes)[2]

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from flexrel_sim.cli import app
+from flexrel_sim.datasets import evaluation_samples
+from flexrel_sim.networks import load_card
+from flexrel_sim.networks.build import build_network, load_network
+from flexrel_sim.networks.shrunk import shrink
+from flexrel_sim.networks.weights import fill
+from flexrel_sim.pruning.auto import share_correct
+from flexrel_sim.pruning.channels import CoupledNetwork
+
+
+def prune(*arguments: str):
+    return CliRunner().invoke(app, ["prune", *arguments])
+
+
+def accuracy(card_file) -> float:
+    test = evaluation_samples("digits", 50, 100, 150, 1).test
+    network = load_network(load_card(card_file))
+    return share_correct(network, torch.from_numpy(test.images), torch.from_numpy(test.labels))
+
+
+@pytest.mark.parametrize("granularity", ["weights", "filters"])
+def test_what_is_written_loads_and_answers_as_it_was_printed(workspace, granularity):
+    done = prune(
+        "study.yaml", "-o", "small.safetensors", "--set", f"pruning.granularity={granularity}"
+    )
+    assert done.exit_code == 0, done.output
+    printed = re.search(r"accuracy .*\]\s+(0\.\d+) \[", done.output)
+    assert printed is not None
+    assert accuracy(workspace / "small.yaml") == pytest.approx(float(printed[1]), abs=5e-5)
+    before = load_network(load_card(workspace / "tiny.yaml"))
+    after = load_network(load_card(workspace / "small.yaml"))
+    smaller = sum(p.numel() for p in after.parameters()) < sum(
+        p.numel() for p in before.parameters()
+    )
+    assert smaller == (granularity == "filters")
+
+
+def test_a_pruned_network_runs_in_a_scenario_and_is_pruned_again(workspace):
+    assert prune("small.yaml", "-o", "once.safetensors").exit_code == 0
+    done = prune("small.yaml", "-o", "twice.safetensors", "--set", "model.network=once.yaml")
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("small.pt", "must be a .safetensors file"),
+        ("tiny.safetensors", "is the network that is pruned"),
+        ("nowhere/small.safetensors", "is no folder"),
+    ],
+)
+def test_a_wrong_output_is_refused_and_nothing_is_written(workspace, output, said):
+    before = {file: file.read_bytes() for file in workspace.iterdir() if file.is_file()}
+    done = prune("small.yaml", "-o", output)
+    assert done.exit_code == 2
+    assert said in done.output
+    assert {file: file.read_bytes() for file in workspace.iterdir() if file.is_file()} == before
+
+
+def test_a_network_without_filters_is_not_trained_anew(workspace):
+    assert prune("small.yaml", "-o", "small2.safetensors").exit_code == 0
+    done = CliRunner().invoke(app, ["train", "small2.yaml"])
+    assert done.exit_code == 2
+    assert "filters were removed" in done.output
+
+
+def test_residual_and_depthwise_networks_shrink_to_their_checkpoint():
+    from flexrel_sim.networks.architectures import MobileNet, ResNet
+
+    architectures = (
+        ResNet(
+            family="resnet", stem="small", widths=[8, 12], blocks=[1, 1],
+            input_shape=[1, 16, 16], classes=5,
+        ),
+        MobileNet(
+            family="mobilenet", stem_channels=8, settings=[[1, 8, 1, 1], [2, 12, 2, 2]],
+            last_channels=24, input_shape=[1, 16, 16], classes=5,
+        ),
+    )  # fmt: skip
+    images = torch.rand(4, 1, 16, 16)
+    for architecture in architectures:
+        network = build_network(architecture).eval()
+        coupled = CoupledNetwork(network, images[:1])
+        keep = {
+            name: torch.arange(group.channels) % 3 > 0 for name, group in coupled.groups.items()
+        }
+        removed = coupled.removed(keep).eval()
+        fresh = build_network(architecture).eval()
+        shrink(fresh, removed.state_dict())
+        fill(fresh, removed.state_dict())
+        assert torch.equal(fresh(images), removed(images))
+
+
+def test_a_checkpoint_larger_than_its_network_is_refused():
+    layer = torch.nn.Sequential(torch.nn.Linear(3, 2))
+    with pytest.raises(ValueError, match="0.weight must be no larger than"):
+        shrink(layer, {"0.weight": torch.zeros(4, 3)})

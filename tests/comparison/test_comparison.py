@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import csv
+import math
+
+import numpy as np
+import pytest
+
+from flexrel_sim.cli import app
+from flexrel_sim.comparison import Comparison, Curve, compare, load_comparison, load_curves
+from flexrel_sim.comparison.result import kept_at
+from flexrel_sim.errors import ScenarioError
+from flexrel_sim.plots.comparison import draw_comparison
+from flexrel_sim.report.comparison import write_comparison
+from flexrel_sim.statistics import t_interval
+from tests.comparison.conftest import COMPARISON
+
+
+def curve(pair="tiny", seed=0, entry="flexrel", track="weights", **changes):
+    values = {
+        "weights": (1.0, 0.5, 0.25),
+        "macs": (1.0, 0.6, 0.3),
+        "bytes": (1.0, 0.53, 0.28),
+        "validation": (0.9, 0.9, 0.5),
+        "test": (0.9, 0.88, 0.5),
+        "absent_masked": 0.9,
+        "settings": {},
+    }
+    return Curve(pair, seed, entry, track, **(values | changes))
+
+
+def test_what_must_be_kept_is_interpolated_in_the_logarithm_of_what_is_kept():
+    kept, accuracy = (1.0, 0.5, 0.25), (0.9, 0.9, 0.7)
+    assert kept_at(kept, accuracy, 0.1) == pytest.approx(0.5 / math.sqrt(2))
+
+
+def test_a_curve_that_never_falls_needs_its_last_point():
+    assert kept_at((1.0, 0.5, 0.1), (0.9, 0.9, 0.89), 0.05) == 0.1
+
+
+def test_the_first_fall_counts_even_if_accuracy_comes_back():
+    assert kept_at((1.0, 0.5, 0.25), (0.9, 0.6, 0.9), 0.1) > 0.5
+
+
+def test_a_reference_above_the_dense_network_needs_everything():
+    assert kept_at((1.0, 0.5), (0.9, 0.6), 0.01, dense=0.95) == 1.0
+
+
+def test_curves_survive_their_file(tmp_path):
+    curves = (curve(), curve(seed=1, settings={"delta": 0.2}))
+    file = tmp_path / "curves.jsonl"
+    file.write_text("\n".join(one.to_json() for one in curves) + "\n")
+    assert load_curves(file) == curves
+
+
+def test_the_entry_is_chosen_by_validation_and_the_rival_by_test(workspace):
+    (workspace / "who.yaml").write_text(COMPARISON)
+    scenario = load_comparison(workspace / "who.yaml").scenario
+    lucky = {"test": (0.9, 0.9, 0.9), "validation": (0.9, 0.5, 0.5)}
+    curves = [
+        one
+        for seed in (0, 1)
+        for one in (
+            curve(seed=seed),
+            # Better on the test samples alone: not what a designer could have chosen.
+            curve(seed=seed, entry="auto", **lucky),
+            curve(seed=seed, entry="magnitude", test=(0.9, 0.9 - 0.1 * seed, 0.5)),
+        )
+    ]
+    told = [s for s in Comparison(scenario, tuple(curves)).savings("weights") if s.loss == 0.01]
+    assert [saving.entry for saving in told] == ["flexrel"]
+    ratios = [
+        kept_at((1.0, 0.5, 0.25), (0.9, 0.88, 0.5), 0.01)
+        / kept_at((1.0, 0.5, 0.25), (0.9, 0.9 - 0.1 * seed, 0.5), 0.01)
+        for seed in (0, 1)
+    ]
+    expected = t_interval(np.log(ratios))
+    assert told[0].saving.value == pytest.approx(1 - math.exp(expected.value))
+    assert told[0].saving.low == pytest.approx(1 - math.exp(expected.high))
+    assert told[0].saving.high == pytest.approx(1 - math.exp(expected.low))
+
+
+def test_every_curve_starts_at_the_dense_network_and_keeps_what_was_asked(compared):
+    # 2 pairs x 3 entries of weights, 4 of filters and 2 tuned on one pair; 2 seeds.
+    assert len(compared.curves) == 2 * (2 * 3 + 4 + 2)
+    for one in compared.curves:
+        assert (one.weights[0], one.macs[0], one.bytes[0]) == (1.0, 1.0, 1.0)
+        assert all(0 <= value <= 1 for value in (*one.test, one.absent_masked))
+    for one in compared.of("tiny", "weights", "flexrel"):
+        assert one.weights[1:] == pytest.approx((0.6, 0.3, 0.1)[: len(one.weights) - 1], abs=2e-3)
+    for one in compared.of("tiny", "filters", "magnitude"):
+        assert all(got >= asked for got, asked in zip(one.macs[1:], (0.8, 0.5), strict=False))
+
+
+def test_criteria_of_filters_and_entries_of_other_pairs_stay_out(compared):
+    assert compared.entries("tiny", "weights") == ["flexrel", "auto", "magnitude"]
+    assert "activation" in compared.entries("tiny", "filters")
+    assert compared.entries("three classes", "filters") == []
+
+
+def test_masking_absent_classes_only_helps(compared):
+    for one in compared.of("three classes", "weights", "magnitude"):
+        assert one.absent_masked >= one.test[0]
+    for one in compared.of("tiny", "weights", "magnitude"):
+        assert one.absent_masked == one.test[0]
+
+
+def test_auto_records_the_delta_it_chose(compared):
+    for one in compared.of("tiny", "weights", "auto"):
+        assert one.settings["delta"] in (0.2, 0.6)
+
+
+def test_an_interrupted_comparison_goes_on_and_a_finished_one_computes_nothing(
+    workspace, monkeypatch, tmp_path
+):
+    from flexrel_sim.comparison.measure import Subject
+
+    monkeypatch.setenv("FLEXREL_CACHE", str(tmp_path / "cache"))
+    text = COMPARISON.replace("seeds: [0, 1]", "seeds: [0, 5]")
+    (workspace / "who.yaml").write_text(text)
+    file = load_comparison(workspace / "who.yaml")
+    computed = []
+    real = Subject.curve
+
+    def counted(self, entry, track):
+        if len(computed) == 3:
+            raise KeyboardInterrupt
+        computed.append(entry.label)
+        return real(self, entry, track)
+
+    monkeypatch.setattr(Subject, "curve", counted)
+    with pytest.raises(KeyboardInterrupt):
+        compare(file, 1, lambda _, items, __: items)
+    monkeypatch.setattr(Subject, "curve", real)
+    whole = compare(file, 1, lambda _, items, __: items)
+    monkeypatch.setattr(Subject, "curve", counted)
+    assert compare(file, 1, lambda _, items, __: items) == whole
+
+
+FAULTY = """\
+name: who
+pairs:
+  - {label: tiny, network: tiny.yaml}
+  - {label: tiny, network: nowhere.yaml}
+seeds: [0, 1]
+entries:
+  - {label: a, pruning: {criterion: magnitud}}
+  - {label: b, pruning: {criterion: magnitude}, pairs: [tony]}
+tracks: [{label: weights, pruning: {}, kept: [0.5, 0.2], entries: [c]}]
+losses: [0.01]
+claims: [{label: claim, entries: [a], rivals: [z]}]
+"""
+
+
+def test_every_fault_of_a_comparison_is_told_at_once(workspace):
+    (workspace / "who.yaml").write_text(FAULTY)
+    with pytest.raises(ScenarioError, match="unknown criterion") as caught:
+        load_comparison(workspace / "who.yaml")
+    text = str(caught.value)
+    for path in (
+        "pairs: labels must differ",
+        "pairs.1.network",
+        "entries.0.pruning.criterion",
+        "entries.1.pairs",
+        "tracks.0.entries",
+        "claims.0.rivals",
+    ):
+        assert path in text
+
+
+def test_what_is_kept_must_fall(workspace):
+    (workspace / "who.yaml").write_text(COMPARISON.replace("[0.6, 0.3, 0.1]", "[0.3, 0.6]"))
+    with pytest.raises(ScenarioError, match=r"kept: must fall"):
+        load_comparison(workspace / "who.yaml")
+
+
+def test_tables_document_and_pictures_tell_all(compared, tmp_path):
+    write_comparison(compared, tmp_path, {"commit": "abc"})
+    assert load_curves(tmp_path / "curves.jsonl") == compared.curves
+    with (tmp_path / "kept.csv").open() as stream:
+        assert len(list(csv.DictReader(stream))) == (2 * 3 + 4 + 2) * 2 * 3
+    report = (tmp_path / "report.md").read_text()
+    for words in ("commit: abc", "three classes", "family against magnitude", "tuned"):
+        assert words in report
+    names = {file.name for file in draw_comparison(compared, tmp_path)}
+    assert {"curves_1.png", "curves_3.svg", "savings_1.png"} <= names
+    first = (tmp_path / "curves_1.svg").read_bytes()
+    draw_comparison(compared, tmp_path)
+    assert (tmp_path / "curves_1.svg").read_bytes() == first
+
+
+def test_the_command_writes_a_report_and_refuses_a_faulty_file(workspace, run_app):
+    small = COMPARISON.replace("[0.6, 0.3, 0.1]", "[0.5, 0.2]")
+    (workspace / "who.yaml").write_text(small)
+    done = run_app(app, "compare", "who.yaml", "--workers", "1")
+    assert done.exit_code == 0
+    assert (workspace / "results" / "who" / "report.md").is_file()
+    assert "report.md" in done.output
+    (workspace / "who.yaml").write_text(FAULTY)
+    refused = run_app(app, "compare", "who.yaml")
+    assert refused.exit_code == 2
