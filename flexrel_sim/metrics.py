@@ -48,6 +48,8 @@ _ALL = (
     Metric("head_weight_bytes", "weights shipped to the edge", "B", "min"),
     Metric("tail_weight_bytes", "weights shipped to the server", "B", "min"),
     Metric("edge_compute_energy_j", "edge compute energy per request", "J", "min"),
+    Metric("calibration_s", "time of the calibration pass, once", "s", "min"),
+    Metric("calibration_energy_j", "energy of the calibration pass, once", "J", "min"),
     Metric("accuracy", "accuracy", "", "max"),
 )
 

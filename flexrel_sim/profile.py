@@ -12,7 +12,7 @@ import json
 import shutil
 import tempfile
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from flexrel_sim.errors import ProfileError
 from flexrel_sim.statistics import Estimate, wilson_interval
 
-__all__ = ["PROFILE_VERSION", "Layer", "Profile", "load_profile", "save_profile"]
+__all__ = ["PROFILE_VERSION", "Calibration", "Layer", "Profile", "load_profile", "save_profile"]
 
-PROFILE_VERSION: Final = 1
+PROFILE_VERSION: Final = 2
 """Version of the stored form; a profile of another version is refused."""
 
 _JSON_NAME = "profile.json"
@@ -77,6 +77,37 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """What choosing the weights cost, once, before the first request.
+
+    Parameters
+    ----------
+    samples
+        Calibration samples.
+    forward_passes
+        What every sample took, counted in forward passes: one to the logits; a backward pass to
+        the activations, or to the weights, is one more each.
+    dense_macs
+        MACs of one forward pass of the network before pruning.
+    measured_s
+        Time that it took where the profile was measured.
+    choice
+        What `delta: auto` tried and chose.
+    """
+
+    samples: int = 0
+    forward_passes: float = 0.0
+    dense_macs: int = 0
+    measured_s: float = 0.0
+    choice: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def macs(self) -> float:
+        """MACs of the whole pass."""
+        return self.samples * self.forward_passes * self.dense_macs
+
+
+@dataclass(frozen=True)
 class Profile:
     """An operating point, measured.
 
@@ -106,6 +137,8 @@ class Profile:
         The same for the validation samples, as counts.
     provenance
         Hashes and versions of what was measured.
+    calibration
+        What choosing the weights cost.
     """
 
     key: str
@@ -122,6 +155,7 @@ class Profile:
     validation_correct: int
     validation_samples: int
     provenance: dict[str, str]
+    calibration: Calibration = Calibration()
 
     @property
     def head(self) -> tuple[Layer, ...]:
@@ -246,4 +280,5 @@ def _from_data(data: dict[str, Any], arrays: bytes) -> Profile:
         Layer(**{**layer, "output_shape": tuple(layer["output_shape"])}) for layer in data["layers"]
     )
     data["boundary_shape"] = tuple(data["boundary_shape"])
+    data["calibration"] = Calibration(**data["calibration"])
     return Profile(**data)

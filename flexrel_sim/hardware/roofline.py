@@ -10,7 +10,7 @@ from flexrel_sim.profile import Layer
 
 __all__ = ["FUSED_KINDS", "layer_time_s", "service_time_s"]
 
-FUSED_KINDS: Final = frozenset({"relu", "dropout", "flatten"})
+FUSED_KINDS: Final = frozenset({"relu", "relu6", "batchnorm2d", "identity", "dropout", "flatten"})
 """Layers that cost nothing: inference runtimes fuse them with the layer before, or only view."""
 
 

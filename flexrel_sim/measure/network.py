@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from flexrel_sim.codec import Codec, shipped_bytes
+from flexrel_sim.datasets import EvaluationSamples
 from flexrel_sim.errors import WorkError
 from flexrel_sim.measure.layers import layer_costs
+from flexrel_sim.measure.passes import forward_passes
 from flexrel_sim.measure.pruned import prune_point, samples_of
 from flexrel_sim.measure.spec import MeasureSpec
 from flexrel_sim.networks.build import load_network
 from flexrel_sim.partition import EDGE, boundaries, split_network, stages
-from flexrel_sim.profile import Layer, Profile
+from flexrel_sim.profile import Calibration, Layer, Profile
 from flexrel_sim.threads import one_thread
 
 if TYPE_CHECKING:
@@ -63,15 +65,31 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
         images = np.concatenate([samples.validation.images, samples.test.images])
         labels = np.concatenate([samples.validation.labels, samples.test.labels])
         try:
-            network = prune_point(first, network, samples).network
+            dense_macs = sum(layer.macs for layer in layer_costs(network, 0, _image(samples)))
+            pruned = prune_point(first, network, samples)
+            network = pruned.network
             measured = _measure(network, specs, torch.from_numpy(images), labels)
         except ValueError as error:
             raise WorkError(f"{first.card_file.file}: can't be measured: {error}") from None
-        example = torch.from_numpy(samples.test.images[:1])
+        data = first.scenario.data
+        calibration = Calibration(
+            data.calibration,
+            forward_passes(first.scenario.pruning, data.calibration, data.validation),
+            dense_macs,
+            pruned.seconds,
+            pruned.choice,
+        )
         return [
-            _profile(spec, network, example, outcome, samples.validation.labels.size)
+            replace(
+                _profile(spec, network, _image(samples), outcome, samples.validation.labels.size),
+                calibration=calibration,
+            )
             for spec, outcome in zip(specs, measured, strict=True)
         ]
+
+
+def _image(samples: EvaluationSamples) -> Tensor:
+    return torch.from_numpy(samples.test.images[:1])
 
 
 def _measure(

@@ -38,6 +38,7 @@ from flexrel_sim.units import BitRatePerSecond, EventRatePerSecond, PositiveSeco
 __all__ = [
     "MODEL_SECTIONS",
     "AutoDeltaSection",
+    "CalibrationSection",
     "CodecSection",
     "Constraint",
     "CorruptionSection",
@@ -111,6 +112,14 @@ class WorkloadSection(Section):
     """Requests per second."""
     duration: PositiveSeconds = 60.0
     """Requests arrive until this time; the simulation ends when all are answered."""
+
+
+class CalibrationSection(Section):
+    """Who computes what calibration samples say, and when requests wait for it."""
+
+    where: Literal["offline", "edge", "server"] = "offline"
+    """`offline`: before the run, elsewhere; `edge` or `server`: there, from time zero on, and
+    requests queue behind it."""
 
 
 class SimulationSection(Section):
@@ -195,6 +204,7 @@ class SystemScenario(Section):
     link: LinkSection
     server: ServerSection
     workload: WorkloadSection
+    calibration: CalibrationSection = CalibrationSection()
     simulation: SimulationSection = SimulationSection()
     sweep: Grid | list[Grid] = Field(default_factory=dict)
     """Keys to vary: dotted path to a list or a range; a list of such grids is their union."""

@@ -3,7 +3,8 @@
 A request is computed on the edge, serialised onto the uplink, propagates, is computed by a server
 worker, and its answer takes the downlink back. Every stage is first come, first served with
 unlimited waiting room. Propagation delays a request and occupies nothing. Ties in time are
-resolved in the order in which events were scheduled.
+resolved in the order in which events were scheduled. A calibration pass, where the scenario has
+one, occupies its stage from time zero, before any request.
 """
 
 from __future__ import annotations
@@ -73,6 +74,13 @@ class _Life:
             yield env.timeout(delay_s)
         stamps["answered_s"][index] = env.now
 
+    def calibration(self) -> Events:
+        """Occupy the edge, or one server worker, before any request does."""
+        resource = self.edge if self.system.calibration_where == "edge" else self.server
+        with resource.request() as turn:
+            yield turn
+            yield self.env.timeout(self.system.calibration_s)
+
     def stage(
         self, name: str, resource: simpy.Resource, index: int, service_time_s: float
     ) -> Events:
@@ -110,6 +118,8 @@ def simulate(
         request_bytes = np.zeros_like(request_bytes)
     env = simpy.Environment()
     life = _Life(env, system, draws, request_bytes)
+    if system.calibration_s > 0:
+        env.process(life.calibration())
     for index in range(draws.created_s.size):
         env.process(life.request(index))
     env.run()

@@ -166,6 +166,8 @@ def _metrics(
         "downlink_bytes": profile.answer_bytes if system.crosses_link else 0,
         "head_weight_bytes": profile.head_weight_bytes,
         "tail_weight_bytes": profile.tail_weight_bytes,
+        "calibration_s": system.calibration_s,
+        "calibration_energy_j": system.calibration_energy_j,
     }
     metrics |= {name: Estimate(value, value, value) for name, value in facts.items()}
     return metrics | {"accuracy": profile.accuracy}

@@ -58,6 +58,12 @@ class System:
         False where the edge computes everything, and a request ends there.
     edge_power_w
         Power of the edge while it computes.
+    calibration_s
+        Time that the calibration pass takes where it runs; 0 offline.
+    calibration_energy_j
+        Its energy there.
+    calibration_where
+        ``edge``, ``server`` or ``offline``.
     estimated
         Stages whose service time is a roofline estimate rather than the user's measurement.
     """
@@ -72,6 +78,9 @@ class System:
     crosses_link: bool
     edge_power_w: float
     estimated: tuple[str, ...] = ()
+    calibration_s: float = 0.0
+    calibration_energy_j: float = 0.0
+    calibration_where: str = "offline"
 
     def stages(self, mean_payload_bytes: float) -> tuple[Stage, ...]:
         """List the stages that a request passes, in order."""
@@ -114,6 +123,9 @@ def build_system(scenario: SystemScenario, profile: Profile, folder: Path) -> Sy
     """
     edge_device = find_device(scenario.edge.device, folder)
     server_device = find_device(scenario.server.device, folder)
+    where = scenario.calibration.where
+    device = {"edge": edge_device, "server": server_device}.get(where)
+    calibration_s = 0.0 if device is None else _calibration_s(device, profile)
     halves = {"edge": profile.head, "server": profile.tail}
     given = {"edge": scenario.edge.service_time, "server": scenario.server.service_time}
     return System(
@@ -127,7 +139,20 @@ def build_system(scenario: SystemScenario, profile: Profile, folder: Path) -> Sy
         crosses_link=profile.crosses_link,
         edge_power_w=edge_device.active_power_w,
         estimated=tuple(name for name, half in halves.items() if half and given[name] is None),
+        calibration_s=calibration_s,
+        calibration_energy_j=0.0 if device is None else device.active_power_w * calibration_s,
+        calibration_where=where,
     )
+
+
+def _calibration_s(device: Device, profile: Profile) -> float:
+    """Estimate the calibration pass: its forward passes, in the dense network's size."""
+    calibration = profile.calibration
+    if profile.macs == 0 or calibration.macs == 0:
+        return 0.0
+    # The profile's layers are the pruned network's; the pass is made before anything is removed.
+    forward_s = service_time_s(device, profile.layers) * calibration.dense_macs / profile.macs
+    return calibration.samples * calibration.forward_passes * forward_s
 
 
 def _half_s(given_s: float | None, device: Device, half: tuple[Layer, ...]) -> float:

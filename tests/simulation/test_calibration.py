@@ -1,0 +1,94 @@
+"""A calibration pass is paid for where it runs, once, and requests wait for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flexrel_sim.hardware import find_device, service_time_s
+from flexrel_sim.measure.passes import forward_passes
+from flexrel_sim.profile import Calibration, load_profile, save_profile
+from flexrel_sim.scenario.schema import PruningSection
+from flexrel_sim.simulation import System, simulate
+from flexrel_sim.simulation.draws import Draws
+from flexrel_sim.simulation.system import build_system
+from tests.builders import make_profile, make_scenario
+
+CALIBRATION = Calibration(samples=50, forward_passes=2.0, dense_macs=8000)
+
+
+def one_request(created_s: float, **changes: object):
+    system = System(0.5, 0.4, 1, 8000.0, 8000.0, 0.01, 1, True, 1.0, **changes)
+    draws = Draws(np.array([created_s]), np.zeros(1, np.int64), np.ones(1), np.ones(1))
+    return simulate(system, draws, np.array([100]), np.array([True]))
+
+
+@pytest.mark.parametrize("created_s", [0.0, 1.0, 3.0, 7.5])
+def test_the_first_request_waits_on_the_edge_for_what_is_left_of_the_pass(created_s):
+    trace = one_request(created_s, calibration_s=3.0, calibration_where="edge")
+    assert trace.edge_start_s[0] == max(created_s, 3.0)
+    free = one_request(created_s)
+    expected = free.sojourn_time_s[0] + max(0.0, 3.0 - created_s)
+    assert trace.sojourn_time_s[0] == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_pass_on_the_server_holds_one_worker():
+    alone = one_request(0.0, calibration_s=3.0, calibration_where="server")
+    assert alone.server_start_s[0] == 3.0
+    system = System(
+        0.5, 0.4, 2, 8000.0, 8000.0, 0.01, 1, True, 1.0,
+        calibration_s=3.0, calibration_where="server",
+    )  # fmt: skip
+    draws = Draws(np.array([0.0]), np.zeros(1, np.int64), np.ones(1), np.ones(1))
+    two = simulate(system, draws, np.array([100]), np.array([True]))
+    assert two.server_start_s[0] == two.delivered_s[0]
+
+
+@pytest.mark.parametrize("where", ["edge", "server"])
+def test_time_and_energy_are_the_devices_own(where):
+    profile = replace(make_profile(), calibration=CALIBRATION)
+    scenario = make_scenario(calibration={"where": where})
+    system = build_system(scenario, profile, Path())
+    name = scenario.edge.device if where == "edge" else scenario.server.device
+    device = find_device(name, Path())
+    # 50 samples, two passes each, of a network that was twice as large before pruning.
+    expected_s = 50 * 2 * service_time_s(device, profile.layers) * 8000 / profile.macs
+    assert system.calibration_s == pytest.approx(expected_s)
+    assert system.calibration_energy_j == pytest.approx(device.active_power_w * expected_s)
+
+
+def test_offline_charges_nothing():
+    profile = replace(make_profile(), calibration=CALIBRATION)
+    system = build_system(make_scenario(), profile, Path())
+    assert (system.calibration_s, system.calibration_energy_j) == (0.0, 0.0)
+
+
+def test_a_profile_keeps_what_it_cost(tmp_path):
+    profile = replace(make_profile(), calibration=replace(CALIBRATION, choice={"delta": 0.2}))
+    save_profile(profile, tmp_path / "p")
+    assert load_profile(tmp_path / "p").calibration == profile.calibration
+    assert CALIBRATION.macs == 800_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "passes"),
+    [
+        ({"ratio": 0.0}, 0),
+        ({"criterion": "magnitude"}, 0),
+        ({"criterion": "wanda"}, 1),
+        ({"criterion": "taylor"}, 3),
+        ({"criterion": "flexrel-paper"}, 2),
+        ({"criterion": "flexrel-paper", "relevance": {"form": "message"}}, 3),
+        ({"criterion": "flexrel"}, 3),
+        ({"criterion": "relevance", "relevance": {"rule": "z-plus"}}, 4),
+        ({"criterion": "relevance", "relevance": {"rule": "integrated-gradients", "steps": 8}}, 16),
+        ({"criterion": "flexrel-paper", "schedule": {"steps": 3}}, 6),
+        ({"delta": "auto", "auto": {"deltas": [0.1, 0.2], "ratios": [0.5]}}, 2 + 2 * 60 / 20),
+    ],
+)
+def test_passes_are_counted_by_what_the_criterion_needs(changes, passes):
+    pruning = PruningSection(**({"ratio": 0.5} | changes))
+    assert forward_passes(pruning, calibration=20, validation=60) == passes
