@@ -98,7 +98,7 @@ class Calibration:
     samples: int = 0
     forward_passes: float = 0.0
     dense_macs: int = 0
-    measured_s: float = 0.0
+    measured_s: float = field(default=0.0, compare=False)
     choice: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -133,7 +133,8 @@ class Subject:
             Points in the order of ``track.kept``, after the dense network's.
         """
         # Not by model_copy: a section's defaults must not hide what the track says.
-        theirs = {name: getattr(track.pruning, name) for name in track.pruning.model_fields_set}
+        given = track.pruning.model_fields_set - {"criterion"}
+        theirs = {name: getattr(track.pruning, name) for name in given}
         settings = entry.pruning.model_copy(update=theirs)
         evidence = self.evidence(settings.relevance)
         if settings.delta == "auto":

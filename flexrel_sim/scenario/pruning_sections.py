@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from flexrel_sim.scenario.section import SEED_MAX, Section
 
@@ -85,8 +85,9 @@ class ScheduleSection(Section):
 class PruningSection(Section):
     """What to remove."""
 
-    criterion: str = "flexrel-paper"
-    """How a weight is scored; `flexrel-sim criteria` lists them."""
+    criterion: str = "flexrel-lamp"
+    """How a weight is scored; `flexrel-sim criteria` lists them. When absent, `flexrel-lamp` for
+    weights and `flexrel-paper` for filters: docs/who_keeps_what.md has the measurements."""
     delta: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] | None = None
     """Weight of relevance against magnitude in FlexRel: 0 is magnitude, 1 is relevance; `auto`
     chooses it on the validation samples."""
@@ -125,6 +126,13 @@ class PruningSection(Section):
     """In how many steps, and with what training between them."""
     seed: int = Field(0, ge=0, le=SEED_MAX)
     """Seed of the random criterion."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _criterion_by_granularity(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("granularity") == "filters":
+            return {"criterion": "flexrel-paper", **data}
+        return data
 
     @property
     def prunes(self) -> bool:

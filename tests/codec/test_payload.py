@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flexrel_sim.codec import Codec
 from flexrel_sim.partition import split_network
-from flexrel_sim.pruning.remove import filters_removed
+from flexrel_sim.pruning.channels import CoupledNetwork
 from tests.networks.cards import shipped_network
 
 DTYPES = ("float32", "float16", "uint8")
@@ -281,7 +281,7 @@ def test_removing_a_share_of_a_cuts_channels_takes_exactly_that_share_of_its_pay
 ) -> None:
     network = shipped_network()
     image = torch.rand(1, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-    smaller = filters_removed(network, {"conv2_2": torch.arange(32) >= removed}, image)
+    smaller = CoupledNetwork(network, image).removed({"conv2_2": torch.arange(32) >= removed})
     codec = Codec(dtype)
     header = 8 if dtype == "uint8" else 0
     sizes = []

@@ -44,6 +44,7 @@ def measured(spec: MeasureSpec) -> Profile:
 
 def plain(profile: Profile) -> dict[str, Any]:
     data = asdict(profile)
+    del data["calibration"]["measured_s"]
     return data | {name: data[name].tolist() for name in ("payload_bytes", "correct")}
 
 

@@ -14,7 +14,7 @@ from tests.networks.cards import CARD_YAML, write_card, write_checkpoint
 
 Sections = dict[str, dict[str, Any]]
 
-HALF = {"ratio": 0.5}
+HALF = {"ratio": 0.5, "criterion": "flexrel-paper"}
 MAGNITUDE = HALF | {"criterion": "magnitude"}
 RANDOM = HALF | {"criterion": "random"}
 ZSTD = {"compress": "zstd"}
@@ -58,6 +58,10 @@ WITH_EFFECT = {
     "ratio": (pruning(HALF), pruning(HALF, ratio=0.6)),
     "delta": (pruning(HALF), pruning(HALF, delta=0.7)),
     "criterion": (pruning(HALF), pruning(MAGNITUDE)),
+    "the default criterion": (
+        pruning({"ratio": 0.5}),
+        pruning({"ratio": 0.5}, criterion="flexrel"),
+    ),
     "granularity": (pruning(HALF), pruning(HALF, granularity="filters")),
     "normalise": (pruning(HALF), pruning(HALF, normalise="global")),
     "min_kept": (pruning(HALF), pruning(HALF, min_kept=0.3)),

@@ -122,7 +122,7 @@ def test_evidence_that_is_there_is_used() -> None:
     assert choose(BUILT["resnet"], asked, *PARTS, evidence) == choose(
         BUILT["resnet"], asked, *PARTS
     )
-    assert "sums" in vars(evidence)
+    assert "message" in vars(evidence)
 
 
 def test_share_correct_counts_right_answers_over_batches() -> None:

@@ -107,7 +107,7 @@ sweep:
     seconds = "write a number and a unit, such as '20 ms' or '1.5 s'"
     expected = [
         "FILE:1: name: must match pattern '^[A-Za-z0-9][A-Za-z0-9._-]*$', got 'has a space'; ",
-        "FILE:2: modle: unknown key; did you mean 'model'? known: codec, constraints, data, ",
+        "FILE:2: modle: unknown key; did you mean 'model'? known: calibration, codec, ",
         "FILE:1: model: is required; add it: The trained network.",
         "FILE:3: data.test: must be a valid integer, got 10.5; ",
         "FILE:5: pruning.ratio: must be less than 1, got 1.5; ",

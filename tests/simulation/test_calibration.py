@@ -86,7 +86,14 @@ def test_a_profile_keeps_what_it_cost(tmp_path):
         ({"criterion": "relevance", "relevance": {"rule": "z-plus"}}, 4),
         ({"criterion": "relevance", "relevance": {"rule": "integrated-gradients", "steps": 8}}, 16),
         ({"criterion": "flexrel-paper", "schedule": {"steps": 3}}, 6),
-        ({"delta": "auto", "auto": {"deltas": [0.1, 0.2], "ratios": [0.5]}}, 2 + 2 * 60 / 20),
+        (
+            {
+                "criterion": "flexrel-paper",
+                "delta": "auto",
+                "auto": {"deltas": [0.1, 0.2], "ratios": [0.5]},
+            },
+            2 + 2 * 60 / 20,
+        ),
     ],
 )
 def test_passes_are_counted_by_what_the_criterion_needs(changes, passes):
