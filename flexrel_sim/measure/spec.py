@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flexrel_sim.datasets import DATASETS, DatasetInfo
-from flexrel_sim.networks import CardFile
+from flexrel_sim.networks import CardFile, network_digests
 from flexrel_sim.profile import PROFILE_VERSION
 from flexrel_sim.pruning import CRITERIA
 from flexrel_sim.scenario import Scenario
@@ -109,8 +109,7 @@ def make_spec(
         "codec": _resolved_codec(scenario.codec, scenario.split.cut),
     }
     provenance = {
-        "architecture_sha256": _digest(card.architecture.model_dump()),
-        "checkpoint_sha256": card.checkpoint.sha256 if card.checkpoint else "",
+        **network_digests(card_file),
         "dataset_sha256": dataset.digest,
         "code_sha256": code_digest(_MEASURING_CODE),
         "flexrel_sim": __version__,
