@@ -47,7 +47,8 @@ def schema() -> None:
     data["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     sections = data["$defs"]
     sections["PruningSection"]["properties"]["criterion"]["enum"] = list(CRITERIA)
-    sections["DataSection"]["properties"]["dataset"]["anyOf"][0]["enum"] = list(DATASETS)
+    # Names of the catalogue are suggested; the path of a user's own dataset is as good.
+    sections["DataSection"]["properties"]["dataset"]["examples"] = list(DATASETS)
     for section in ("EdgeSection", "ServerSection"):
         sections[section]["properties"]["device"]["examples"] = list(list_devices())
     names = {"propertyNames": {"enum": list(METRICS)}}

@@ -76,7 +76,7 @@ def check(scenario_file: ScenarioFile[Scenario]) -> Checked:
         faults += _data_faults(point.scenario, card_file, dataset, tell)
         parts = outline(card_file)
         faults += _cut_faults(point.scenario, card_file, parts, tell)
-        faults += network_faults(point.scenario.pruning, card_file, parts, tell)
+        faults += network_faults(point.scenario, card_file, parts, tell)
         checked.warnings += pruning_warnings(point.scenario, tell)
         if not faults and isinstance(dataset, DatasetInfo):
             checked.specs.append(make_spec(point.scenario, card_file, dataset))

@@ -57,14 +57,14 @@ def pruning_faults(scenario: Scenario, tell: Tell) -> Iterator[Fault]:
 
 
 def network_faults(
-    pruning: PruningSection, card_file: CardFile, parts: Outline, tell: Tell
+    scenario: Scenario, card_file: CardFile, parts: Outline, tell: Tell
 ) -> Iterator[Fault]:
     """Find what is wrong with a pruning section for its network.
 
     Parameters
     ----------
-    pruning
-        The section.
+    scenario
+        The point.
     card_file, parts
         The network, and what can be pruned of it.
     tell
@@ -75,8 +75,10 @@ def network_faults(
     Fault
         Every fault.
     """
+    pruning = scenario.pruning
     yield from _layer_faults(pruning, card_file, parts, tell)
     yield from _ratio_faults(pruning, parts, tell)
+    yield from _cut_ratio_faults(pruning, scenario.split.cut, parts, tell)
     if pruning.schedule.fine_tuning.epochs and card_file.card.training is None:
         rule = f"needs a training recipe on the card of {card_file.card.name!r}"
         path = "pruning.schedule.fine_tuning.epochs"
@@ -106,6 +108,8 @@ def pruning_warnings(scenario: Scenario, tell: Tell) -> Iterator[Fault]:
             if getattr(pruning, name) is not None:
                 remedy = "remove it, or use 'flexrel-paper'"
                 yield tell(f"pruning.{name}", rule, getattr(pruning, name), remedy)
+    if criterion.signals == ("random",) and pruning.normalise is not None:
+        yield tell("pruning.normalise", rule, pruning.normalise, "remove it")
     if criterion.form is None and pruning.relevance.form is not None:
         yield tell("pruning.relevance.form", rule, pruning.relevance.form, "remove it")
     if _rule_is_idle(criterion, pruning):
@@ -176,6 +180,30 @@ def _ratio_faults(pruning: PruningSection, parts: Outline, tell: Tell) -> Iterat
     reachable = math.floor(1000 * (total - kept) / total) / 1000
     rule = f"must be at most {reachable:g}: every layer keeps pruning.min_kept, and a unit at least"
     yield tell("pruning.ratio", rule, pruning.ratio, "lower it, or pruning.min_kept")
+
+
+def _cut_ratio_faults(
+    pruning: PruningSection, cut: str, parts: Outline, tell: Tell
+) -> Iterator[Fault]:
+    """Refuse channels at the cut that nothing makes, that are the answers, or that must stay."""
+    if not pruning.cut_ratio or cut not in parts.boundaries:
+        return
+    head = parts.boundaries[: parts.boundaries.index(cut) + 1]
+    made = [name for name in parts.weights if any(_inside(name, stage) for stage in head)]
+    path, value = "pruning.cut_ratio", pruning.cut_ratio
+    if not made:
+        rule = f"has no channels to remove: no layer with filters is before the cut {cut!r}"
+        yield tell(path, rule, value, "set 0, or cut further down")
+    elif made[-1] not in parts.filters:
+        rule = f"has no channels to remove: the answers cross the link at the cut {cut!r}"
+        yield tell(path, rule, value, "set 0, or cut further up")
+    elif made[-1] in pruning.exclude:
+        rule = f"removes filters of {made[-1]!r}, which pruning.exclude keeps"
+        yield tell(path, rule, value, "set 0, or take the layer out of pruning.exclude")
+
+
+def _inside(layer: str, stage: str) -> bool:
+    return layer == stage or layer.startswith(f"{stage}.")
 
 
 def _units(pruning: PruningSection, parts: Outline) -> dict[str, int]:

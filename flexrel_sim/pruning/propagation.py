@@ -37,6 +37,8 @@ __all__ = ["LayerFlow", "prepared", "propagate"]
 Prunable = nn.Conv2d | nn.Linear
 Network = TypeVar("Network", bound=nn.Module)
 
+_CACHE_NUMBERS = 2**16
+
 Ends = tuple[Tensor, Tensor]
 """What is multiplied to relevance: activation (or its change) and gradient."""
 
@@ -79,6 +81,22 @@ class LayerFlow:
     def sink(self) -> Tensor:
         """Relevance of its output neurons; computed when asked."""
         return self._at_output[0] * self._at_output[1]
+
+    def summed(self, *, absolute: bool) -> tuple[Tensor, Tensor]:
+        """Sum ``source`` and ``sink`` over the batch in float64, as magnitudes or with signs."""
+        return _over_samples(*self._at_input, absolute), _over_samples(*self._at_output, absolute)
+
+
+def _over_samples(values: Tensor, gradients: Tensor, absolute: bool) -> Tensor:
+    if values[0].numel() < _CACHE_NUMBERS:
+        products = values * gradients
+        return (products.abs_() if absolute else products).sum(0, dtype=torch.float64)
+    # One sample at a time stays in the cache, where the batch's products would not.
+    total = torch.zeros(values.shape[1:], dtype=torch.float64)
+    for value, gradient in zip(values, gradients, strict=True):
+        product = value * gradient
+        total += product.abs_() if absolute else product
+    return total
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,6 @@ __all__ = [
 
 Prunable = nn.Conv2d | nn.Linear
 
-_CACHE_NUMBERS = 2**16
-
 
 @dataclass(frozen=True)
 class RelevanceSums:
@@ -162,7 +160,7 @@ def relevance_sums(
     """
     sums: dict[str, RelevanceSums] = {}
     for name, layer, flow in _flows(network, images, labels, settings, batch_size, fold):
-        part = layer_sums(layer, flow.source, flow.sink, absolute=settings.sum == "absolute")
+        part = _spread(layer, *flow.summed(absolute=settings.sum == "absolute"))
         sums[name] = sums[name] + part if name in sums else part
     return sums
 
@@ -222,8 +220,14 @@ def layer_sums(layer: Prunable, source: Tensor, sink: Tensor, *, absolute: bool)
     RelevanceSums
         In float64. For a convolution α counts an input as often as a kernel element reads it.
     """
+    if absolute:
+        source, sink = source.abs(), sink.abs()
     # Samples first: everything after them is linear in the sum.
-    inputs, outputs = _over_samples(source, absolute), _over_samples(sink, absolute)
+    return _spread(layer, source.sum(0, dtype=torch.float64), sink.sum(0, dtype=torch.float64))
+
+
+def _spread(layer: Prunable, inputs: Tensor, outputs: Tensor) -> RelevanceSums:
+    """Give every weight the inputs that it reads, from sums over samples."""
     if isinstance(layer, nn.Linear):
         return RelevanceSums(inputs, outputs)
     padded = functional.pad(inputs, layer._reversed_padding_repeated_twice)
@@ -241,16 +245,6 @@ def layer_sums(layer: Prunable, source: Tensor, sink: Tensor, *, absolute: bool)
             ]
             alpha[:, u, v] = window.sum((1, 2))
     return RelevanceSums(alpha, outputs.sum((1, 2)))
-
-
-def _over_samples(values: Tensor, absolute: bool) -> Tensor:
-    if values[0].numel() < _CACHE_NUMBERS:
-        return (values.abs() if absolute else values).sum(0, dtype=torch.float64)
-    # One sample at a time stays in the cache, where a float64 copy of the batch would not.
-    total = torch.zeros(values.shape[1:], dtype=torch.float64)
-    for sample in values:
-        total += sample.abs() if absolute else sample
-    return total
 
 
 def message_sums(layer: Prunable, activation: Tensor, factor: Tensor, *, absolute: bool) -> Tensor:

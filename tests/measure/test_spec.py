@@ -109,6 +109,15 @@ def test_cuts_and_codecs_share_a_pruned_network_and_nothing_else_does(
     assert (len(keys) == 1) == shared
 
 
+def test_cuts_share_no_pruned_network_where_the_channels_at_the_cut_are_removed(
+    tiny: CardFile,
+) -> None:
+    cuts = [{"split": {"cut": cut}} for cut in ("pool1", "pool2")]
+    for settings, networks in ((HALF, 1), (HALF | {"cut_ratio": 0.5}, 2)):
+        keys = {spec_of(tiny, pruning=settings, **cut).network_key for cut in cuts}
+        assert len(keys) == networks
+
+
 def test_another_architecture_or_checkpoint_is_another_key(tmp_path: Path) -> None:
     keys = set()
     wider = CARD_YAML.replace("classifier: [16]", "classifier: [17]")

@@ -1,0 +1,190 @@
+"""Every pruning setting that can't be, or has no effect, is told before any work."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flexrel_sim.errors import ScenarioError
+from flexrel_sim.measure import check
+from flexrel_sim.networks import CardFile
+from flexrel_sim.scenario import load_scenario
+from tests.builders import write_yaml
+from tests.measure.scenarios import SYSTEM
+
+
+@pytest.fixture
+def folder(tiny: CardFile, tmp_path: Path) -> Path:
+    for file in (tiny.file, tiny.checkpoint):
+        shutil.copy(file, tmp_path)
+    return tmp_path
+
+
+def write(folder: Path, pruning: dict[str, Any], cut: str = "pool1") -> Path:
+    data = SYSTEM | {
+        "model": {"network": "tiny.yaml"},
+        "data": {"calibration": 30, "validation": 40, "test": 50},
+        "split": {"cut": cut},
+        "pruning": {"ratio": 0.5} | pruning,
+    }
+    return write_yaml(folder, yaml.safe_dump(data, sort_keys=False))
+
+
+def faults(folder: Path, pruning: dict[str, Any], cut: str = "pool1") -> list[str]:
+    scenario = load_scenario(write(folder, pruning, cut))
+    with pytest.raises(ScenarioError, match=": ") as caught:
+        check(scenario)
+    return [str(fault).split(": ", 1)[1] for fault in caught.value.faults]
+
+
+FILTERS = {"granularity": "filters"}
+PATTERN = {"pattern": "2:4", "ratio": 0}
+AUTO = {"criterion": "flexrel-paper", "delta": "auto"}
+
+WRONG = {
+    "criterion of filters": (
+        {"criterion": "fpgm"},
+        "pruning.criterion: tells filters apart, not weights, got 'fpgm'; set pruning.granularity",
+    ),
+    "filters counted of weights": (
+        {"ratio_of": "filters"},
+        "pruning.ratio_of: can't count filters where single weights are removed, got 'filters'; ",
+    ),
+    "weights counted within layers": (
+        FILTERS | {"ratio_of": "weights", "scope": "layer"},
+        "pruning.ratio_of: can count weights of filters over the whole network only, got 'weights'",
+    ),
+    "macs counted among alike layers": (
+        FILTERS | {"ratio_of": "macs", "scope": "isomorphic"},
+        "pruning.ratio_of: can count macs of filters over the whole network only, got 'macs'; set",
+    ),
+    "pattern of filters": (
+        FILTERS | PATTERN,
+        "pruning.pattern: removes single weights, got '2:4'; set pruning.granularity to weights",
+    ),
+    "pattern with a ratio": (
+        {"pattern": "4:8", "ratio": 0.6},
+        "pruning.ratio: is 0.5 by the pattern 4:8, got 0.6; remove it, or the pattern",
+    ),
+    "pattern of macs": (
+        PATTERN | {"ratio_of": "macs"},
+        "pruning.ratio_of: is of weights in a pattern, got 'macs'; remove it",
+    ),
+    "pattern in steps": (
+        PATTERN | {"schedule": {"steps": 2}},
+        "pruning.schedule.steps: must be 1 for a pattern, which is there or not, got 2; set 1",
+    ),
+    "floor of an unknown layer": (
+        {"min_kept": {"default": 0.1, "fc3": 0.2}},
+        "pruning.min_kept: must name layers of 'tiny' that have weights, got 'fc3'; did you mean",
+    ),
+    "floors out of reach": (
+        {"ratio": 0.9, "min_kept": {"default": 0.0, "fc1": 1.0}},
+        "pruning.ratio: must be at most 0.541: every layer keeps pruning.min_kept",
+    ),
+    "exclusion of an unknown layer": (
+        {"exclude": ["relu1_1"]},
+        "pruning.exclude: must name layers of 'tiny' that have weights, got 'relu1_1'; did you",
+    ),
+    "auto without what to keep": (
+        AUTO | {"auto": {"aim": "accuracy"}},
+        "pruning.auto.accuracy: is required by the aim 'accuracy'; give the validation accuracy",
+    ),
+    "channels kept and removed": (
+        {"cut_ratio": 0.5, "exclude": ["conv1_2"]},
+        "pruning.cut_ratio: removes filters of 'conv1_2', which pruning.exclude keeps, got 0.5; ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_setting_is_one_fault_with_its_place_and_remedy(folder: Path, name: str) -> None:
+    pruning, expected = WRONG[name]
+    (fault,) = faults(folder, pruning)
+    assert fault.startswith(expected)
+
+
+@pytest.mark.parametrize("cut", ["server", "edge"])
+def test_no_channels_cross_at_the_ends(folder: Path, cut: str) -> None:
+    (fault,) = faults(folder, {"cut_ratio": 0.5}, cut)
+    assert fault.startswith(
+        "pruning.cut_ratio: has no channels to remove: none cross the link at the cut"
+        f" {cut!r}, got 0.5; set 0, or cut elsewhere"
+    )
+
+
+def test_channels_at_a_cut_before_any_filter_are_a_fault(folder: Path) -> None:
+    card = folder / "tiny.yaml"
+    text = card.read_text(encoding="utf-8")
+    normalised = "  preprocess: {mean: [0.5], std: [0.5]}\n  dropout: 0.1\n"
+    card.write_text(text.replace("  dropout: 0.1\n", normalised), encoding="utf-8")
+    (fault,) = faults(folder, {"cut_ratio": 0.5}, "preprocess")
+    assert "no layer with filters is before the cut 'preprocess', got 0.5; set 0" in fault
+
+
+def test_fine_tuning_needs_a_recipe(folder: Path) -> None:
+    card = folder / "tiny.yaml"
+    content = yaml.safe_load(card.read_text(encoding="utf-8"))
+    del content["training"]
+    card.write_text(yaml.safe_dump(content), encoding="utf-8")
+    found = faults(folder, {"schedule": {"fine_tuning": {"epochs": 2}}})
+    (fault,) = [text for text in found if text.startswith("pruning")]
+    assert fault.startswith(
+        "pruning.schedule.fine_tuning.epochs: needs a training recipe on the card of 'tiny', got 2"
+    )
+
+
+def test_all_wrong_settings_are_told_at_once(folder: Path) -> None:
+    pruning = PATTERN | FILTERS | {"schedule": {"steps": 2}, "exclude": ["fc9"], "criterion": "x"}
+    assert [fault.split(":")[0] for fault in faults(folder, pruning)] == [
+        "pruning.criterion",
+        "pruning.pattern",
+        "pruning.schedule.steps",
+        "pruning.exclude",
+    ]
+
+
+RIGHT: list[dict[str, Any]] = [
+    FILTERS | {"criterion": "fpgm"},
+    {"ratio_of": "macs"},
+    FILTERS | {"ratio_of": "macs", "ratio": 0.9, "min_kept": 0.5},
+    PATTERN,
+    PATTERN | {"ratio": 0.5, "ratio_of": "weights"},
+    {"min_kept": {"default": 0.1, "fc1": 0.5}},
+    {"cut_ratio": 0.5},
+    AUTO | {"auto": {"aim": "accuracy", "accuracy": 0.9}},
+    {"schedule": {"steps": 3, "fine_tuning": {"epochs": 1}}},
+    {"criterion": "flexrel", "combine": "sum", "relevance": {"rule": "gamma"}},
+]
+
+
+@pytest.mark.parametrize("pruning", RIGHT, ids=str)
+def test_a_right_setting_is_neither_fault_nor_warning(
+    folder: Path, pruning: dict[str, Any]
+) -> None:
+    checked = check(load_scenario(write(folder, pruning)))
+    assert len(checked.specs) == 1
+    assert checked.warnings == []
+
+
+IDLE: list[tuple[str, dict[str, Any], str]] = [
+    ("magnitude", {"delta": "auto"}, "delta"),
+    ("magnitude", {"combine": "geometric"}, "combine"),
+    ("magnitude", {"relevance": {"form": "message"}}, "relevance.form"),
+    ("relevance", {"relevance": {"form": "message"}}, "relevance.form"),
+    ("taylor", {"relevance": {"rule": "z-plus"}}, "relevance.rule"),
+    ("random", {"normalise": "layer"}, "normalise"),
+]
+
+
+@pytest.mark.parametrize(("criterion", "pruning", "path"), IDLE)
+def test_a_setting_without_effect_is_a_warning(
+    folder: Path, criterion: str, pruning: dict[str, Any], path: str
+) -> None:
+    (warning,) = check(load_scenario(write(folder, pruning | {"criterion": criterion}))).warnings
+    assert f": pruning.{path}: has no effect on criterion {criterion!r}, got " in str(warning)
+    assert "; remove it" in str(warning)
