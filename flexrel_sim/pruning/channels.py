@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -133,12 +134,13 @@ class CoupledNetwork:
         self.layers = prunable_layers(self.network)
         names = {id(layer): name for name, layer in self.layers.items()}
         self._example = example
-        answers = self.layers[_last_called(self.network, self.layers, example)]
         with warnings.catch_warnings(), torch.enable_grad():
             warnings.simplefilter("ignore")  # unwrapped parameters are left alone, as they should
-            self._graph = torch_pruning.DependencyGraph().build_dependency(
-                self.network, example_inputs=example
-            )
+            with _calls(self.layers) as called:
+                self._graph = torch_pruning.DependencyGraph().build_dependency(
+                    self.network, example_inputs=example
+                )
+            answers = self.layers[called[-1]]
             found = [
                 _channel_group(group, names, list(self.layers))
                 for group in self._graph.get_all_groups(
@@ -255,8 +257,9 @@ def _channel_group(group: Any, names: Mapping[int, str], order: list[str]) -> Ch
     return ChannelGroup(first, channels, renamed(outputs), renamed(inputs))
 
 
-def _last_called(network: nn.Module, layers: Mapping[str, Prunable], example: Tensor) -> str:
-    """Name the layer that gives the answers: the last to run, wherever it is written."""
+@contextmanager
+def _calls(layers: Mapping[str, Prunable]) -> Iterator[list[str]]:
+    """Name layers in the order in which they run: the last gives the answers."""
     called: list[str] = []
 
     def record(name: str) -> torch.utils.hooks.RemovableHandle:
@@ -264,12 +267,10 @@ def _last_called(network: nn.Module, layers: Mapping[str, Prunable], example: Te
 
     handles = [record(name) for name in layers]
     try:
-        with torch.no_grad():
-            network(example[:1])
+        yield called
     finally:
         for handle in handles:
             handle.remove()
-    return called[-1]
 
 
 def output_positions(

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
-from flexrel_sim.errors import ScenarioError
+from flexrel_sim.errors import Fault, ScenarioError
 from flexrel_sim.measure import check
-from flexrel_sim.networks import CardFile
+from flexrel_sim.measure.pruning_check import network_faults
+from flexrel_sim.networks import CardFile, Outline
 from flexrel_sim.scenario import load_scenario
 from tests.builders import write_yaml
-from tests.measure.scenarios import SYSTEM
+from tests.measure.scenarios import SYSTEM, scenario_of
 
 
 @pytest.fixture
@@ -82,13 +83,14 @@ WRONG = {
         {"min_kept": {"default": 0.1, "fc3": 0.2}},
         "pruning.min_kept: must name layers of 'tiny' that have weights, got 'fc3'; did you mean",
     ),
+    # 36 + 216 + 432 + 512 + 160 weights; all of fc1 and one of each other layer stay.
     "floors out of reach": (
         {"ratio": 0.9, "min_kept": {"default": 0.0, "fc1": 1.0}},
-        "pruning.ratio: must be at most 0.541: every layer keeps pruning.min_kept",
+        "pruning.ratio: must be at most 0.619: every layer keeps pruning.min_kept",
     ),
     "exclusion of an unknown layer": (
         {"exclude": ["relu1_1"]},
-        "pruning.exclude: must name layers of 'tiny' that have weights, got 'relu1_1'; did you",
+        "pruning.exclude: must name layers of 'tiny' that have weights, got 'relu1_1'; known",
     ),
     "auto without what to keep": (
         AUTO | {"auto": {"aim": "accuracy"}},
@@ -124,6 +126,20 @@ def test_channels_at_a_cut_before_any_filter_are_a_fault(folder: Path) -> None:
     card.write_text(text.replace("  dropout: 0.1\n", normalised), encoding="utf-8")
     (fault,) = faults(folder, {"cut_ratio": 0.5}, "preprocess")
     assert "no layer with filters is before the cut 'preprocess', got 0.5; set 0" in fault
+
+
+def test_answers_that_cross_the_link_are_no_channels_to_remove(tiny: CardFile) -> None:
+    parts = Outline(("conv", "body", "head"), {"conv": 9, "body.a": 9, "head": 9}, {}, "pool")
+    parts.filters.update({"conv": 3, "body.a": 3})
+
+    def tell(path: str, rule: str, value: object = None, remedy: str = "") -> Fault:
+        return Fault(path, rule, value, remedy)
+
+    for cut, expected in (("head", 1), ("body", 0), ("conv", 0)):
+        scenario = scenario_of(split={"cut": cut}, pruning={"cut_ratio": 0.5})
+        found = list(network_faults(scenario, tiny, parts, tell))
+        assert len(found) == expected
+        assert all("the answers cross the link at the cut 'head'" in str(f) for f in found)
 
 
 def test_fine_tuning_needs_a_recipe(folder: Path) -> None:
