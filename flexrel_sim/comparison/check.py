@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flexrel_sim.comparison.schema import ComparisonScenario
+from flexrel_sim.comparison.schema import ComparisonScenario, Entry, Pair, Track
 from flexrel_sim.errors import CheckpointError, Fault, ScenarioError
 from flexrel_sim.networks import CardFile, load_card
 from flexrel_sim.pruning import CRITERIA
 from flexrel_sim.scenario import did_you_mean, load_model
 
-__all__ = ["ComparisonFile", "load_comparison"]
+__all__ = ["ComparisonFile", "load_comparison", "takes_part"]
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,23 @@ def load_comparison(file: Path) -> ComparisonFile:
             faults += error.faults
         except CheckpointError as error:
             faults.append(Fault(f"pairs.{index}.network", str(error), place=str(file)))
+    if not faults:
+        faults += _idle_faults(scenario, str(file))
     if faults:
         raise ScenarioError(faults)
     return ComparisonFile(file, scenario, cards)
+
+
+def takes_part(entry: Entry, track: Track, pair: Pair) -> bool:
+    """Tell whether an entry prunes the networks of a pair along a track."""
+    if track.pairs is not None and pair.label not in track.pairs:
+        return False
+    if entry.pairs is not None and pair.label not in entry.pairs:
+        return False
+    if track.entries is not None and entry.label not in track.entries:
+        return False
+    level = CRITERIA[entry.pruning.criterion].level
+    return level == "weights" or track.pruning.granularity == "filters"
 
 
 def _label_faults(scenario: ComparisonScenario, place: str) -> list[Fault]:
@@ -96,16 +111,32 @@ def _label_faults(scenario: ComparisonScenario, place: str) -> list[Fault]:
         for label in labels
         if label not in known
     ]
-    for path, labels in (
+    several: tuple[tuple[str, Sequence[object]], ...] = (
         ("entries", entries),
         ("pairs", pairs),
         ("tracks", [track.label for track in scenario.tracks]),
-    ):
-        twice = {label for label in labels if labels.count(label) > 1}
+        ("claims", [claim.label for claim in scenario.claims]),
+        ("seeds", scenario.seeds),
+        ("losses", scenario.losses),
+    )
+    for path, labels in several:
+        what = path if path in ("seeds", "losses") else "labels"
+        twice = dict.fromkeys(label for label in labels if labels.count(label) > 1)
         faults += [
-            Fault(path, "labels must differ", label, "rename one", place) for label in sorted(twice)
+            Fault(path, f"{what} must differ", label, "change one", place) for label in twice
         ]
     return faults
+
+
+def _idle_faults(scenario: ComparisonScenario, place: str) -> list[Fault]:
+    remedy = "let in another pair or entry; some criteria score filters only"
+    return [
+        Fault(f"tracks.{index}", "nothing takes part in it", track.label, remedy, place)
+        for index, track in enumerate(scenario.tracks)
+        if not any(
+            takes_part(entry, track, pair) for entry in scenario.entries for pair in scenario.pairs
+        )
+    ]
 
 
 def _criterion_faults(scenario: ComparisonScenario, place: str) -> list[Fault]:

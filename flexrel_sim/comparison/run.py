@@ -10,12 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flexrel_sim.comparison.check import ComparisonFile
+from flexrel_sim.comparison.check import ComparisonFile, takes_part
 from flexrel_sim.comparison.result import Comparison, Curve
 from flexrel_sim.comparison.schema import ComparisonScenario, Entry, Pair, Track
 from flexrel_sim.measure import cache_folder, code_digest
 from flexrel_sim.networks import Card
-from flexrel_sim.pruning import CRITERIA
 from flexrel_sim.study import Progress
 from flexrel_sim.study.executor import run_tasks
 
@@ -73,9 +72,8 @@ def _measure(task: _Task) -> list[Curve]:
     wanted = [
         (entry, track)
         for track in task.scenario.tracks
-        if track.pairs is None or task.pair.label in track.pairs
         for entry in task.scenario.entries
-        if _takes_part(entry, track, task.pair)
+        if takes_part(entry, track, task.pair)
     ]
     files = {
         (entry.label, track.label): task.folder / f"{_key(task, entry, track)}.json"
@@ -101,15 +99,6 @@ def _measure(task: _Task) -> list[Curve]:
             partial.replace(file)
         curves.append(Curve.from_json(file.read_text(encoding="utf-8")))
     return curves
-
-
-def _takes_part(entry: Entry, track: Track, pair: Pair) -> bool:
-    if entry.pairs is not None and pair.label not in entry.pairs:
-        return False
-    if track.entries is not None and entry.label not in track.entries:
-        return False
-    level = CRITERIA[entry.pruning.criterion].level
-    return level == "weights" or track.pruning.granularity == "filters"
 
 
 def _checkpoint(task: _Task) -> Path:

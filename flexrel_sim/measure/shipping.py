@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,17 +15,22 @@ from torch import nn
 
 from flexrel_sim.codec import shipped_bytes
 from flexrel_sim.datasets import Samples
-from flexrel_sim.errors import InputError, WorkError
+from flexrel_sim.errors import InputError, ScenarioError, WorkError
 from flexrel_sim.measure.layers import layer_costs
 from flexrel_sim.measure.pruned import prune_point, samples_of
 from flexrel_sim.measure.spec import MeasureSpec
-from flexrel_sim.networks import CheckpointRecord
+from flexrel_sim.networks import CheckpointRecord, checkpoint_file
 from flexrel_sim.networks.build import load_network, weights_of
 from flexrel_sim.pruning.auto import share_correct
+from flexrel_sim.scenario import read_yaml
+from flexrel_sim.scenario.schema import PruningSection
 from flexrel_sim.statistics import Estimate, wilson_interval
 from flexrel_sim.threads import one_thread
 
 __all__ = ["Shipped", "Size", "ship"]
+
+# A card's name.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -85,17 +91,23 @@ def ship(spec: MeasureSpec, checkpoint: Path) -> Shipped:
     Raises
     ------
     InputError
-        If the file has another suffix, or would replace the scenario's own network.
+        If the file has another suffix, or would replace the scenario's own network, or another
+        file than a card.
     WorkError
         If the network can't be pruned.
     """
     card_file = checkpoint.with_suffix(".yaml")
     if checkpoint.suffix != ".safetensors":
         raise InputError(f"{checkpoint}: must be a .safetensors file; name it so")
-    if card_file.resolve() == spec.card_file.file.resolve():
+    if not _NAME.fullmatch(checkpoint.stem):
+        raise InputError(f"{checkpoint}: names the network; use letters, digits, '.', '_' and '-'")
+    own = (spec.card_file.file, checkpoint_file(spec.card_file))
+    if any(new.resolve() == old.resolve() for new in (checkpoint, card_file) for old in own):
         raise InputError(f"{checkpoint}: is the network that is pruned; name another file")
     if not checkpoint.parent.is_dir():
         raise InputError(f"{checkpoint.parent}: is no folder; make it, or name another file")
+    if card_file.exists() and not _is_card(card_file):
+        raise InputError(f"{card_file}: is there, and is no network's card; name another file")
     with one_thread():
         dense = load_network(spec.card_file)
         try:
@@ -122,6 +134,17 @@ def _size(network: nn.Module, test: Samples) -> Size:
     )
 
 
+def _is_card(file: Path) -> bool:
+    try:
+        return "architecture" in read_yaml(file).data
+    except ScenarioError:
+        return False
+
+
+def _loses_channels(pruning: PruningSection) -> bool:
+    return pruning.granularity == "filters" or pruning.cut_ratio > 0
+
+
 def _card_text(spec: MeasureSpec, checkpoint: Path, data: bytes, after: Size) -> str:
     card = spec.card_file.card
     record = CheckpointRecord(
@@ -131,7 +154,7 @@ def _card_text(spec: MeasureSpec, checkpoint: Path, data: bytes, after: Size) ->
         update={
             "name": checkpoint.stem,
             "checkpoint": record,
-            "pruned": card.pruned or spec.scenario.pruning.granularity == "filters",
+            "pruned": card.pruned or _loses_channels(spec.scenario.pruning),
         }
     ).model_dump(mode="json", exclude_none=True)
     pruning = yaml.safe_dump(spec.operating_point["pruning"], default_flow_style=True, width=10**6)

@@ -99,11 +99,10 @@ def _dense_table(result: Comparison) -> list[str]:
         "| pair | test accuracy | absent classes masked |",
         "|---|---|---|",
     ]
-    first_track = result.scenario.tracks[0].label
     for pair in result.scenario.pairs:
-        entries = result.entries(pair.label, first_track)
-        if entries:
-            curves = result.of(pair.label, first_track, entries[0])
+        # The dense network is the same on all curves of a seed.
+        curves = list({c.seed: c for c in result.curves if c.pair == pair.label}.values())
+        if curves:
             dense = sum(curve.test[0] for curve in curves) / len(curves)
             masked = sum(curve.absent_masked for curve in curves) / len(curves)
             shown = f"{masked:.3f}" if pair.deployment.classes else "none absent"

@@ -29,14 +29,14 @@ def accuracy(card_file) -> float:
 @pytest.mark.parametrize("granularity", ["weights", "filters"])
 def test_what_is_written_loads_and_answers_as_it_was_printed(workspace, granularity):
     done = prune(
-        "study.yaml", "-o", "small.safetensors", "--set", f"pruning.granularity={granularity}"
+        "study.yaml", "-o", "pruned.safetensors", "--set", f"pruning.granularity={granularity}"
     )
     assert done.exit_code == 0, done.output
     printed = re.search(r"accuracy .*\]\s+(0\.\d+) \[", done.output)
     assert printed is not None
-    assert accuracy(workspace / "small.yaml") == pytest.approx(float(printed[1]), abs=5e-5)
+    assert accuracy(workspace / "pruned.yaml") == pytest.approx(float(printed[1]), abs=5e-5)
     before = load_network(load_card(workspace / "tiny.yaml"))
-    after = load_network(load_card(workspace / "small.yaml"))
+    after = load_network(load_card(workspace / "pruned.yaml"))
     smaller = sum(p.numel() for p in after.parameters()) < sum(
         p.numel() for p in before.parameters()
     )
@@ -55,6 +55,9 @@ def test_a_pruned_network_runs_in_a_scenario_and_is_pruned_again(workspace):
         ("small.pt", "must be a .safetensors file"),
         ("tiny.safetensors", "is the network that is pruned"),
         ("nowhere/small.safetensors", "is no folder"),
+        # Its card would replace the scenario itself.
+        ("small.safetensors", "is no network's card"),
+        ("my network.safetensors", "names the network"),
     ],
 )
 def test_a_wrong_output_is_refused_and_nothing_is_written(workspace, output, said):
@@ -63,6 +66,25 @@ def test_a_wrong_output_is_refused_and_nothing_is_written(workspace, output, sai
     assert done.exit_code == 2
     assert said in done.output
     assert {file: file.read_bytes() for file in workspace.iterdir() if file.is_file()} == before
+
+
+def test_the_checkpoint_of_a_card_of_another_name_is_not_replaced(workspace):
+    (workspace / "tiny.yaml").rename(workspace / "other.yaml")
+    before = (workspace / "tiny.safetensors").read_bytes()
+    done = prune("small.yaml", "-o", "tiny.safetensors", "--set", "model.network=other.yaml")
+    assert done.exit_code == 2
+    assert "is the network that is pruned" in done.output
+    assert (workspace / "tiny.safetensors").read_bytes() == before
+
+
+def test_weights_and_channels_at_the_cut_are_shipped_together(workspace):
+    settings = ("pruning.granularity=weights", "pruning.ratio=0.5", "pruning.cut_ratio=0.4")
+    words = [word for setting in settings for word in ("--set", setting)]
+    done = prune("small.yaml", "-o", "cut.safetensors", *words)
+    assert done.exit_code == 0, done.output
+    before = load_network(load_card(workspace / "tiny.yaml"))
+    after = load_network(load_card(workspace / "cut.yaml"))
+    assert sum(p.numel() for p in after.parameters()) < sum(p.numel() for p in before.parameters())
 
 
 def test_a_network_without_filters_is_not_trained_anew(workspace):

@@ -10,7 +10,7 @@ from flexrel_sim.cli import app
 from flexrel_sim.comparison import Comparison, Curve, compare, load_comparison, load_curves
 from flexrel_sim.comparison.result import kept_at
 from flexrel_sim.errors import ScenarioError
-from flexrel_sim.plots.comparison import draw_comparison
+from flexrel_sim.plots.comparison import draw_comparison, savings
 from flexrel_sim.report.comparison import write_comparison
 from flexrel_sim.statistics import t_interval
 from tests.comparison.conftest import COMPARISON
@@ -78,6 +78,27 @@ def test_the_entry_is_chosen_by_validation_and_the_rival_by_test(workspace):
     assert told[0].saving.value == pytest.approx(1 - math.exp(expected.value))
     assert told[0].saving.low == pytest.approx(1 - math.exp(expected.high))
     assert told[0].saving.high == pytest.approx(1 - math.exp(expected.low))
+
+
+def test_the_rival_is_the_best_on_the_test_samples_even_if_validation_knows_better(workspace):
+    text = COMPARISON.replace("rivals: [magnitude]", "rivals: [magnitude, auto]")
+    (workspace / "who.yaml").write_text(text.replace("[flexrel, auto]", "[flexrel]"))
+    scenario = load_comparison(workspace / "who.yaml").scenario
+    hard = {"test": (0.9, 0.9, 0.9), "validation": (0.9, 0.5, 0.5)}
+    curves = [
+        one
+        for seed in (0, 1)
+        for one in (
+            curve(seed=seed),
+            curve(seed=seed, entry="auto", **hard),
+            curve(seed=seed, entry="magnitude", validation=(0.9, 0.9, 0.9)),
+        )
+    ]
+    assert {s.rival for s in Comparison(scenario, tuple(curves)).savings()} == {"auto"}
+
+
+def test_a_curve_that_falls_at_once_is_cut_before_its_first_pruned_point():
+    assert kept_at((1.0, 0.5), (0.9, 0.1), 0.1) == pytest.approx(0.5 ** (0.1 / 0.8))
 
 
 def test_every_curve_starts_at_the_dense_network_and_keeps_what_was_asked(compared):
@@ -168,6 +189,33 @@ def test_every_fault_of_a_comparison_is_told_at_once(workspace):
         assert path in text
 
 
+def test_a_network_without_a_recipe_is_refused(workspace):
+    card = (workspace / "tiny.yaml").read_text()
+    lines = [line for line in card.splitlines() if not line.startswith("training:")]
+    (workspace / "bare.yaml").write_text("\n".join(lines))
+    text = COMPARISON.replace(
+        "{label: tiny, network: tiny.yaml}", "{label: tiny, network: bare.yaml}"
+    )
+    (workspace / "who.yaml").write_text(text)
+    with pytest.raises(ScenarioError, match=r"pairs.0.network: must have a training recipe"):
+        load_comparison(workspace / "who.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        # The same seed twice is one observation, and its interval would be a lie.
+        ("seeds: [0, 1]", "seeds: [1, 1]", r"seeds: seeds must differ"),
+        ("losses: [0.01, 0.1]", "losses: [0.1, 0.1]", r"losses: losses must differ"),
+        ("entries: [flexrel, magnitude]", "entries: [activation]", r"tracks.2: nothing takes part"),
+    ],
+)
+def test_what_would_fail_or_mislead_after_hours_is_refused_at_once(workspace, old, new, said):
+    (workspace / "who.yaml").write_text(COMPARISON.replace(old, new))
+    with pytest.raises(ScenarioError, match=said):
+        load_comparison(workspace / "who.yaml")
+
+
 def test_what_is_kept_must_fall(workspace):
     (workspace / "who.yaml").write_text(COMPARISON.replace("[0.6, 0.3, 0.1]", "[0.3, 0.6]"))
     with pytest.raises(ScenarioError, match=r"kept: must fall"):
@@ -187,6 +235,21 @@ def test_tables_document_and_pictures_tell_all(compared, tmp_path):
     first = (tmp_path / "curves_1.svg").read_bytes()
     draw_comparison(compared, tmp_path)
     assert (tmp_path / "curves_1.svg").read_bytes() == first
+
+
+def test_a_pair_that_is_in_no_first_track_is_among_the_dense_networks(compared, tmp_path):
+    tracks = [compared.scenario.tracks[1], compared.scenario.tracks[0]]
+    scenario = compared.scenario.model_copy(update={"tracks": tracks})
+    write_comparison(Comparison(scenario, compared.curves), tmp_path, {})
+    dense = (tmp_path / "report.md").read_text().split("## Claim")[0]
+    assert "| three classes |" in dense
+
+
+def test_savings_are_drawn_for_more_losses_than_there_are_markers(compared):
+    losses = [0.01 * step for step in range(1, 10)]
+    scenario = compared.scenario.model_copy(update={"losses": losses})
+    figure = savings(Comparison(scenario, compared.curves), "family against magnitude")
+    assert len(figure.axes[0].containers) == len(losses)
 
 
 def test_the_command_writes_a_report_and_refuses_a_faulty_file(workspace, run_app):
