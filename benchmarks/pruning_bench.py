@@ -19,7 +19,7 @@ from flexrel_sim.networks.build import build_network
 from flexrel_sim.pruning.channels import CoupledNetwork
 from flexrel_sim.pruning.evidence import Evidence
 from flexrel_sim.pruning.prune import kept_channels
-from flexrel_sim.pruning.scores import score, scoring
+from flexrel_sim.pruning.scores import Scoring, score, scoring
 from flexrel_sim.pruning.select import keep_masks
 from flexrel_sim.scenario.schema import PruningSection, RelevanceSection
 
@@ -73,9 +73,9 @@ def vgg16_ratios() -> list[tuple[float, str]]:
     for criterion in ("magnitude", "flexrel-paper"):
         how = scoring(PruningSection(criterion=criterion))
 
-        def select(how: object = how) -> None:
+        def select(how: Scoring = how) -> None:
             evidence.__dict__.pop("magnitude", None)
-            keep_masks(score(how, evidence, "weights"), 0.8, 0.01)  # type: ignore[arg-type]
+            keep_masks(score(how, evidence, "weights"), 0.8, 0.01)
 
         ratio = cpu_s(select) / peer_s
         told.append((ratio, f"VGG16 {criterion} scores and threshold against torch.kthvalue"))

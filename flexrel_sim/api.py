@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flexrel_sim.profile import load_profile
-from flexrel_sim.report import PROVENANCE_NAME, result_folder, trace_writer, write_tables
+from flexrel_sim.report import result_folder, trace_writer, write_tables
 from flexrel_sim.scenario import Point, load_scenario, load_system_scenario
 from flexrel_sim.study import (
     KeepTrace,
@@ -22,7 +20,6 @@ from flexrel_sim.study import (
     run_study,
     simulate_study,
 )
-from flexrel_sim.version import __version__
 
 if TYPE_CHECKING:
     from flexrel_sim.measure.shipping import Shipped
@@ -216,19 +213,10 @@ def compare(
     target = Path(output or Path("results") / loaded.scenario.name)
     with result_folder(target) as folder:
         result = run_comparison(loaded, workers or os.cpu_count() or 1, progress)
-        versions = {
-            name: version(name) for name in ("flexrel-sim", "torch", "torch-pruning", "numpy")
-        }
         seconds = time.monotonic() - started
-        facts = {
-            "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
-            "this run": f"{seconds:.0f} s wall time, curves that were known already not counted",
-        }
-        write_comparison(result, folder, facts)
+        told = f"{seconds:.0f} s wall time, curves that were known already not counted"
+        write_comparison(result, folder, {"this run": told})
         draw_comparison(result, folder)
-        provenance = {"versions": {"flexrel_sim": __version__, **versions}}
-        text = json.dumps(provenance, indent=2) + "\n"
-        (folder / PROVENANCE_NAME).write_text(text, encoding="utf-8")
     return target
 
 

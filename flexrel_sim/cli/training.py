@@ -22,6 +22,7 @@ def train(card: Path, force: bool) -> None:
     from importlib.metadata import version
 
     from flexrel_sim.errors import InputError
+    from flexrel_sim.files import write_whole
     from flexrel_sim.networks import CheckpointRecord, load_card, write_checkpoint_record
     from flexrel_sim.training import train_network
 
@@ -45,9 +46,7 @@ def train(card: Path, force: bool) -> None:
         state = "the same bytes" if same else "other bytes; --force replaces it"
         click.echo(f"{file}: kept; training gave {state}")
         return
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_bytes(trained.checkpoint)
-    partial.replace(file)
+    write_whole(file, trained.checkpoint)
     record = CheckpointRecord(
         file=file.name,
         sha256=digest,

@@ -15,15 +15,16 @@ from flexrel_sim.codec import shipped_bytes
 from flexrel_sim.comparison.result import Curve
 from flexrel_sim.comparison.schema import Entry, Pair, Track
 from flexrel_sim.datasets import evaluation_samples
+from flexrel_sim.files import write_whole
 from flexrel_sim.networks import Card
+from flexrel_sim.networks.answers import share_correct
 from flexrel_sim.networks.build import build_network
-from flexrel_sim.pruning.auto import choose, share_correct
-from flexrel_sim.pruning.channels import CoupledNetwork, output_positions
+from flexrel_sim.pruning.auto import choose
+from flexrel_sim.pruning.channels import output_positions
 from flexrel_sim.pruning.evidence import Evidence
-from flexrel_sim.pruning.prune import chosen_weights, kept_channels
+from flexrel_sim.pruning.prune import removed
 from flexrel_sim.pruning.relevance import prunable_layers
-from flexrel_sim.pruning.remove import batch_norm_renewed, weights_masked
-from flexrel_sim.pruning.scores import score, scoring
+from flexrel_sim.pruning.scores import scoring
 from flexrel_sim.scenario.schema import DataSection, PruningSection, RelevanceSection
 from flexrel_sim.training import train_network
 from flexrel_sim.training.fine_tune import fine_tune
@@ -65,10 +66,7 @@ class Subject:
         recipe = self.card.training.model_copy(update={"seed": self.seed})
         card = self.card.model_copy(update={"training": recipe})
         if not self.checkpoint.exists():
-            trained = train_network(card)
-            partial = self.checkpoint.with_suffix(".partial")
-            partial.write_bytes(trained.checkpoint)
-            partial.replace(self.checkpoint)
+            write_whole(self.checkpoint, train_network(card).checkpoint)
         network = build_network(card.architecture)
         network.load_state_dict(load_tensors(self.checkpoint.read_bytes()))
         return network.eval().requires_grad_(False)
@@ -164,23 +162,14 @@ class Subject:
     def _pruned(
         self, settings: PruningSection, track: Track, evidence: Evidence
     ) -> Iterator[nn.Module]:
-        how, images = scoring(settings), self._samples["calibration"][0]
-        scores = score(how, evidence, "weights") if settings.granularity == "weights" else {}
+        how = scoring(settings)
         for kept in track.kept:
             at = settings.model_copy(update={"ratio": 1 - kept})
-            if settings.granularity == "weights":
-                positions = self._positions
-                keep = chosen_weights(scores, evidence.layers, at, positions=positions)
-                pruned = weights_masked(self.network, keep)
-            else:
-                coupled = CoupledNetwork(self.network, images[:1])
-                pruned = coupled.removed(kept_channels(coupled, evidence, at, how))
+            pruned = removed(self.network, evidence, at, how)
             tuning = settings.schedule.fine_tuning
             if tuning.epochs and self.card.training is not None:
                 recipe = self.card.training
                 pruned = fine_tune(pruned, recipe.dataset, tuning, recipe.samples).network
-            elif settings.batch_norm == "re-estimate":
-                pruned = batch_norm_renewed(pruned, images)
             yield pruned
 
     @cached_property

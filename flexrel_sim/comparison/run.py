@@ -13,6 +13,7 @@ from typing import Any
 from flexrel_sim.comparison.check import ComparisonFile, takes_part
 from flexrel_sim.comparison.result import Comparison, Curve
 from flexrel_sim.comparison.schema import ComparisonScenario, Entry, Pair, Track
+from flexrel_sim.files import write_whole
 from flexrel_sim.measure import cache_folder, code_digest
 from flexrel_sim.networks import Card
 from flexrel_sim.study import Progress
@@ -94,9 +95,7 @@ def _measure(task: _Task) -> list[Curve]:
                 )
             with one_thread():
                 curve = subject.curve(entry, track)
-            partial = file.with_suffix(".partial")
-            partial.write_text(curve.to_json(), encoding="utf-8")
-            partial.replace(file)
+            write_whole(file, curve.to_json().encode())
         curves.append(Curve.from_json(file.read_text(encoding="utf-8")))
     return curves
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from flexrel_sim.datasets import EvaluationSamples, Samples, evaluation_samples
 from flexrel_sim.errors import WorkError
+from flexrel_sim.files import write_whole
 from flexrel_sim.measure.cache import cache_folder
 from flexrel_sim.measure.spec import MeasureSpec
 from flexrel_sim.networks.shrunk import shrink
@@ -140,9 +141,7 @@ def pruned_network(
         if tuning.epochs and recipe is not None:
             network = fine_tune(network, recipe.dataset, tuning, recipe.samples).network
         if kept is not None:
-            partial = kept.with_suffix(".partial")
-            save_file({k: v.contiguous() for k, v in network.state_dict().items()}, partial)
-            partial.replace(kept)
+            write_whole(kept, save({k: v.contiguous() for k, v in network.state_dict().items()}))
     return PrunedNetwork(network.eval(), choice, seconds)
 
 

@@ -10,7 +10,7 @@ from flexrel_sim.errors import Fault
 from flexrel_sim.networks import CardFile, Outline
 from flexrel_sim.pruning import CRITERIA, Criterion
 from flexrel_sim.scenario import Scenario, did_you_mean
-from flexrel_sim.scenario.schema import PruningSection
+from flexrel_sim.scenario.pruning_sections import PruningSection, share_kept
 
 __all__ = ["Tell", "network_faults", "pruning_faults", "pruning_warnings"]
 
@@ -172,7 +172,8 @@ def _ratio_faults(pruning: PruningSection, parts: Outline, tell: Tell) -> Iterat
     units = _units(pruning, parts)
     counts = {name: count for name, count in units.items() if name not in pruning.exclude}
     kept = sum(
-        max(1, math.ceil(_share(pruning.min_kept, name) * count)) for name, count in counts.items()
+        max(1, math.ceil(share_kept(pruning.min_kept, name) * count))
+        for name, count in counts.items()
     )
     total = sum(counts.values())
     if total == 0 or round(pruning.ratio * total) <= total - kept:
@@ -208,9 +209,3 @@ def _inside(layer: str, stage: str) -> bool:
 
 def _units(pruning: PruningSection, parts: Outline) -> dict[str, int]:
     return parts.filters if pruning.granularity == "filters" else parts.weights
-
-
-def _share(min_kept: float | Mapping[str, float], name: str) -> float:
-    if isinstance(min_kept, Mapping):
-        return min_kept.get(name, min_kept.get("default", 0.0))
-    return min_kept

@@ -16,12 +16,13 @@ from torch import nn
 from flexrel_sim.codec import shipped_bytes
 from flexrel_sim.datasets import Samples
 from flexrel_sim.errors import InputError, ScenarioError, WorkError
+from flexrel_sim.files import write_whole
 from flexrel_sim.measure.layers import layer_costs
 from flexrel_sim.measure.pruned import prune_point, samples_of
 from flexrel_sim.measure.spec import MeasureSpec
 from flexrel_sim.networks import CheckpointRecord, checkpoint_file
+from flexrel_sim.networks.answers import count_correct
 from flexrel_sim.networks.build import load_network, weights_of
-from flexrel_sim.pruning.auto import share_correct
 from flexrel_sim.scenario import read_yaml
 from flexrel_sim.scenario.schema import PruningSection
 from flexrel_sim.statistics import Estimate, wilson_interval
@@ -125,7 +126,7 @@ def ship(spec: MeasureSpec, checkpoint: Path) -> Shipped:
 def _size(network: nn.Module, test: Samples) -> Size:
     images, labels = torch.from_numpy(test.images), torch.from_numpy(test.labels)
     layers = layer_costs(network, 0, images[:1])
-    correct = round(share_correct(network, images, labels) * len(labels))
+    correct = count_correct(network, images, labels)
     return Size(
         wilson_interval(correct, len(labels)),
         sum(layer.nonzero_weights for layer in layers),
@@ -167,9 +168,7 @@ def _card_text(spec: MeasureSpec, checkpoint: Path, data: bytes, after: Size) ->
 
 
 def _write(file: Path, data: bytes) -> None:
-    partial = file.with_name(f".{file.name}.partial")
     try:
-        partial.write_bytes(data)
-        partial.replace(file)
+        write_whole(file, data)
     except OSError as error:
         raise InputError(f"{file}: can't be written: {error.strerror}; name another") from None

@@ -99,7 +99,8 @@ def make_spec(
     data = scenario.data.model_dump()
     recipe = card.training
     dataset = dataset or DATASETS[data["dataset"] or (recipe.dataset if recipe else "")]
-    data["dataset"] = dataset.name
+    # A user's own is known by its hash, wherever it lies.
+    data["dataset"] = Path(dataset.name).name if dataset.digest else dataset.name
     data["deployment"]["classes"] = _resolved_classes(scenario, dataset)
     point = {
         "model": {"network": card.name},

@@ -6,20 +6,16 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
+from flexrel_sim.networks.answers import share_correct
 from flexrel_sim.pruning.catalogue import Form
-from flexrel_sim.pruning.channels import CoupledNetwork
 from flexrel_sim.pruning.evidence import Evidence
-from flexrel_sim.pruning.prune import evidence_for, kept_channels, kept_weights
-from flexrel_sim.pruning.remove import batch_norm_renewed, weights_masked
+from flexrel_sim.pruning.prune import evidence_for, removed
 from flexrel_sim.pruning.scores import scoring
 from flexrel_sim.scenario.schema import PruningSection
 
-__all__ = ["Choice", "Tried", "choose", "share_correct"]
-
-_BATCH = 250
+__all__ = ["Choice", "Tried", "choose"]
 
 
 @dataclass(frozen=True)
@@ -100,27 +96,16 @@ def choose(
             candidate = settings.model_copy(
                 update={"delta": delta, "normalise": normalise, "relevance": relevance}
             )
-            accuracies = _accuracies(network, candidate, calibration[0], validation, evidence)
+            accuracies = _accuracies(network, candidate, validation, evidence)
             candidates.append(candidate)
             tried.append(Tried(delta, normalise, form, tuple(auto.ratios), accuracies))
     best, reached = _best(tried, auto.accuracy if auto.aim == "accuracy" else None)
     return Choice(candidates[best], reached, tuple(tried))
 
 
-def share_correct(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Give the share of right answers of a network in evaluation mode."""
-    with torch.inference_mode():
-        correct = sum(
-            int((network(batch).argmax(1) == truth).sum())
-            for batch, truth in zip(images.split(_BATCH), labels.split(_BATCH), strict=True)
-        )
-    return correct / len(labels)
-
-
 def _accuracies(
     network: nn.Module,
     settings: PruningSection,
-    images: Tensor,
     validation: tuple[Tensor, Tensor],
     evidence: Evidence,
 ) -> tuple[float, ...]:
@@ -128,13 +113,7 @@ def _accuracies(
     accuracies = []
     for ratio in settings.auto.ratios:
         at = settings.model_copy(update={"ratio": ratio})
-        if settings.granularity == "weights":
-            pruned = weights_masked(network, kept_weights(evidence, at, how))
-        else:
-            coupled = CoupledNetwork(network, images[:1])
-            pruned = coupled.removed(kept_channels(coupled, evidence, at, how))
-        if settings.batch_norm == "re-estimate":
-            pruned = batch_norm_renewed(pruned, images)
+        pruned = removed(network, evidence, at, how)
         accuracies.append(share_correct(pruned, *validation))
     return tuple(accuracies)
 

@@ -12,9 +12,10 @@ from flexrel_sim.pruning.relevance import Prunable
 from flexrel_sim.pruning.remove import batch_norm_renewed, weights_masked
 from flexrel_sim.pruning.scores import Scoring, score, scoring
 from flexrel_sim.pruning.select import keep_masks, nm_masks
+from flexrel_sim.scenario.pruning_sections import share_kept
 from flexrel_sim.scenario.schema import PruningSection
 
-__all__ = ["chosen_weights", "evidence_for", "kept_channels", "kept_weights", "prune"]
+__all__ = ["chosen_weights", "evidence_for", "kept_channels", "kept_weights", "prune", "removed"]
 
 Keep = dict[str, Tensor]
 """Layer or group name to a boolean mask over its weights or channels."""
@@ -60,14 +61,47 @@ def prune(
         network = _cut_channels_removed(network, settings, how, (images, labels), cut_layer)
     if settings.ratio or settings.pattern != "none":
         evidence = evidence_for(network, settings, images, labels)
-        if settings.granularity == "weights":
-            network = weights_masked(network, kept_weights(evidence, settings, how, gone=gone))
-        else:
-            coupled = CoupledNetwork(network, images[:1])
-            network = coupled.removed(kept_channels(coupled, evidence, settings, how))
+        return removed(network, evidence, settings, how, gone=gone)
     if settings.batch_norm == "re-estimate" and settings.prunes:
-        network = batch_norm_renewed(network, images)
+        return batch_norm_renewed(network, images)
     return network
+
+
+def removed(
+    network: nn.Module,
+    evidence: Evidence,
+    settings: PruningSection,
+    how: Scoring,
+    *,
+    gone: Mapping[str, Tensor] | None = None,
+) -> nn.Module:
+    """Remove the ratio of a pruning section, by evidence that is there.
+
+    Parameters
+    ----------
+    network
+        The network that the evidence is of; left as it is.
+    evidence, settings, how, gone
+        As in `kept_weights`.
+
+    Returns
+    -------
+    torch.nn.Module
+        A pruned copy, its batch norms renewed if the section says so.
+
+    Raises
+    ------
+    ValueError
+        If a score is not finite, or a pattern is asked of filters.
+    """
+    if settings.granularity == "weights":
+        pruned = weights_masked(network, kept_weights(evidence, settings, how, gone=gone))
+    else:
+        coupled = CoupledNetwork(network, evidence.images[:1])
+        pruned = coupled.removed(kept_channels(coupled, evidence, settings, how))
+    if settings.batch_norm == "re-estimate":
+        pruned = batch_norm_renewed(pruned, evidence.images)
+    return pruned
 
 
 def evidence_for(
@@ -291,7 +325,4 @@ def _pools(members: Mapping[str, Sequence[Prunable]], scope: str) -> list[list[s
 
 def _largest_floor(group: ChannelGroup, min_kept: Mapping[str, float] | float) -> float:
     least = group.least / group.channels
-    if isinstance(min_kept, Mapping):
-        default = min_kept.get("default", 0.0)
-        return max(least, *(min_kept.get(name, default) for name in group.outputs))
-    return max(least, min_kept)
+    return max(least, *(share_kept(min_kept, name) for name in group.outputs))

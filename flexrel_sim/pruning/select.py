@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flexrel_sim.scenario.pruning_sections import share_kept
+
 __all__ = ["keep_masks", "lowest", "nm_masks"]
 
 
@@ -53,7 +55,7 @@ def keep_masks(
     for pool in pools or [list(scores)]:
         flat = [scores[name].detach().flatten().numpy() for name in pool]
         floors = [
-            max(1, math.ceil(_share(min_kept, name) * part.size))
+            max(1, math.ceil(share_kept(min_kept, name) * part.size))
             for name, part in zip(pool, flat, strict=True)
         ]
         if costs is None:
@@ -146,12 +148,6 @@ def _refuse_not_finite(scores: Mapping[str, Tensor]) -> None:
     for name, values in scores.items():
         if not bool(values.isfinite().all()):
             raise ValueError(f"scores must be finite, and some of layer {name!r} are not")
-
-
-def _share(min_kept: Mapping[str, float] | float, name: str) -> float:
-    if isinstance(min_kept, Mapping):
-        return min_kept.get(name, min_kept.get("default", 0.0))
-    return min_kept
 
 
 def _lowest(scores: Sequence[NDArray[np.floating]], count: int) -> list[NDArray[np.bool_]]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from flexrel_sim.comparison.result import Comparison, Saving
+from flexrel_sim.report.folder import PROVENANCE_NAME
+from flexrel_sim.report.tables import versions, write_json
 
 __all__ = ["write_comparison"]
 
@@ -29,15 +31,19 @@ def write_comparison(result: Comparison, folder: Path, facts: dict[str, str]) ->
     result
         All curves.
     folder
-        Where to write ``curves.jsonl``, ``kept.csv``, ``savings.csv`` and ``report.md``.
+        Where to write ``curves.jsonl``, ``kept.csv``, ``savings.csv``, ``report.md`` and the
+        provenance.
     facts
-        What the document says of the run: versions, commit, wall time.
+        What the document says of the run beside its versions, such as its wall time.
     """
     lines = [curve.to_json() for curve in result.curves]
     (folder / "curves.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     _write_csv(folder / "kept.csv", _KEPT_HEADER, _kept_rows(result))
     _write_csv(folder / "savings.csv", _SAVING_HEADER, _saving_rows(result))
+    used = {name: number for name, number in versions().items() if number is not None}
+    facts = {"versions": ", ".join(f"{name} {number}" for name, number in used.items()), **facts}
     (folder / "report.md").write_text(_document(result, facts), encoding="utf-8")
+    write_json(folder / PROVENANCE_NAME, {"versions": used})
 
 
 def _write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

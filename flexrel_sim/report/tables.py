@@ -22,7 +22,14 @@ from flexrel_sim.statistics import Estimate
 from flexrel_sim.study.result import PointResult, StudyResult
 from flexrel_sim.version import __version__
 
-__all__ = ["OPERATING_COLUMNS", "operating_columns", "summary_data", "write_tables"]
+__all__ = [
+    "OPERATING_COLUMNS",
+    "operating_columns",
+    "summary_data",
+    "versions",
+    "write_json",
+    "write_tables",
+]
 
 OPERATING_COLUMNS: Final = (
     "criterion",
@@ -76,13 +83,13 @@ def write_tables(result: StudyResult, folder: Path) -> None:
     folder
         An empty folder.
     """
-    _write_json(folder / "summary.json", summary_data(result))
+    write_json(folder / "summary.json", summary_data(result))
     _write_csv(folder / "table.csv", result)
     resolved = yaml.safe_dump(_movable(result), sort_keys=False, allow_unicode=True)
     (folder / "scenario.yaml").write_text(resolved, encoding="utf-8")
     for profile in {point.profile.key: point.profile for point in result.points}.values():
         save_profile(profile, folder / "profiles" / profile.key)
-    _write_json(folder / PROVENANCE_NAME, _provenance(result))
+    write_json(folder / PROVENANCE_NAME, _provenance(result))
 
 
 def operating_columns(point: PointResult) -> dict[str, Any]:
@@ -165,6 +172,11 @@ def _movable(result: StudyResult) -> dict[str, Any]:
         file = folder / data[section]["device"]
         if file.is_file():
             data[section]["device"] = str(file.resolve())
+    # Only a dataset of the user's own has a hash, and is named by a path.
+    if any(point.profile.provenance.get("dataset_sha256") for point in result.points):
+        file = folder / (data["data"]["dataset"] or "")
+        if data["data"]["dataset"] and file.exists():
+            data["data"]["dataset"] = str(file.resolve())
     return data
 
 
@@ -179,11 +191,16 @@ def _provenance(result: StudyResult) -> dict[str, Any]:
         "overrides": sorted(result.scenario_file.overrides),
         "seed": result.scenario_file.scenario.simulation.seed,
         "measured_from": {profile.network: profile.provenance for profile in profiles},
-        "versions": {
-            "flexrel_sim": __version__,
-            "python": platform.python_version(),
-            **{name: _version(name) for name in _PACKAGES},
-        },
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Give the versions that figures may hang on; None for a package that is not installed."""
+    return {
+        "flexrel_sim": __version__,
+        "python": platform.python_version(),
+        **{name: _version(name) for name in _PACKAGES},
     }
 
 
@@ -195,6 +212,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _write_json(file: Path, data: object) -> None:
+def write_json(file: Path, data: object) -> None:
+    """Write plain data as indented JSON; NaN is refused."""
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
     file.write_text(text + "\n", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -14,6 +15,7 @@ __all__ = [
     "PruningSection",
     "RelevanceSection",
     "ScheduleSection",
+    "share_kept",
 ]
 
 
@@ -138,3 +140,10 @@ class PruningSection(Section):
     def prunes(self) -> bool:
         """Whether anything is removed; if not, no other setting has an effect."""
         return bool(self.ratio or self.cut_ratio) or self.pattern != "none"
+
+
+def share_kept(min_kept: Mapping[str, float] | float, layer: str) -> float:
+    """Give the fraction of a layer that ``min_kept`` keeps, whatever its scores."""
+    if isinstance(min_kept, Mapping):
+        return min_kept.get(layer, min_kept.get("default", 0.0))
+    return min_kept

@@ -10,14 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from flexrel_sim.datasets import Samples, train_samples
+from flexrel_sim.networks.answers import share_correct
 from flexrel_sim.scenario.schema import FineTuningSection
 from flexrel_sim.threads import one_thread
 
 __all__ = ["FineTuned", "fine_tune"]
 
 _HELD_BACK = 0.1
-
-_BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def fine_tune(
     with one_thread(), torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         kept, back = _held_back(samples)
-        accuracies = [_accuracy(tuned, *back)]
+        accuracies = [share_correct(tuned.eval(), *back)]
         best, best_state = 0, copy.deepcopy(tuned.state_dict())
         optimizer = torch.optim.Adam(tuned.parameters(), lr=settings.learning_rate)
         steps = settings.epochs * math.ceil(len(kept[1]) / settings.batch_size)
@@ -78,7 +77,7 @@ def fine_tune(
                 optimizer.step()
                 schedule.step()
                 _freeze(frozen)
-            accuracies.append(_accuracy(tuned, *back))
+            accuracies.append(share_correct(tuned.eval(), *back))
             if accuracies[-1] > accuracies[best]:
                 best, best_state = epoch, copy.deepcopy(tuned.state_dict())
             elif epoch - best >= settings.patience:
@@ -108,10 +107,3 @@ def _held_back(samples: Samples) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, T
     count = max(1, round(_HELD_BACK * len(order)))
     back, kept = order[:count], order[count:]
     return (images[kept], labels[kept]), (images[back], labels[back])
-
-
-def _accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    network.eval()
-    with torch.inference_mode():
-        predicted = torch.cat([network(batch).argmax(1) for batch in images.split(_BATCH)])
-    return float((predicted == labels).double().mean())

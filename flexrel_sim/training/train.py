@@ -13,13 +13,12 @@ from torch import nn
 from flexrel_sim.datasets import DATASETS, Samples, held_out, train_samples
 from flexrel_sim.errors import DatasetError, InputError
 from flexrel_sim.networks import Card, Training
+from flexrel_sim.networks.answers import count_correct
 from flexrel_sim.networks.build import build_network, weights_of
 from flexrel_sim.scenario import did_you_mean
 from flexrel_sim.threads import one_thread
 
 __all__ = ["TrainedNetwork", "train_network"]
-
-_EVALUATION_BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,8 @@ def train_network(
         recipe = card.training
         _fit(network.train(), recipe, train_samples(recipe.dataset, recipe.samples), after_epoch)
         samples = held_out(recipe.dataset)
-        correct = count_correct(network.eval(), samples)
+        images, labels = torch.from_numpy(samples.images), torch.from_numpy(samples.labels)
+        correct = count_correct(network.eval(), images, labels)
     state = weights_of(network).state_dict()
     weights = {name: tensor.contiguous() for name, tensor in state.items()}
     return TrainedNetwork(save(weights), correct, samples.labels.size)
@@ -94,16 +94,6 @@ def _check_fit(card: Card, recipe: Training) -> None:
             f" the {info.classes} classes of {name!r}, got {architecture.input_shape} and"
             f" {architecture.classes}; change the card"
         )
-
-
-def count_correct(network: nn.Module, samples: Samples) -> int:
-    """Count the right answers of a network in evaluation mode."""
-    images = torch.from_numpy(samples.images)
-    with torch.inference_mode():
-        predicted = torch.cat(
-            [network(batch).argmax(1) for batch in images.split(_EVALUATION_BATCH)]
-        )
-    return int((predicted == torch.from_numpy(samples.labels)).sum())
 
 
 def _fit(

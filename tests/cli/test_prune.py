@@ -9,10 +9,10 @@ from click.testing import CliRunner
 from flexrel_sim.cli import app
 from flexrel_sim.datasets import evaluation_samples
 from flexrel_sim.networks import load_card
+from flexrel_sim.networks.answers import share_correct
 from flexrel_sim.networks.build import build_network, load_network
 from flexrel_sim.networks.shrunk import shrink
 from flexrel_sim.networks.weights import fill
-from flexrel_sim.pruning.auto import share_correct
 from flexrel_sim.pruning.channels import CoupledNetwork
 
 

@@ -6,9 +6,6 @@ import torch
 
 from flexrel_sim.networks import CardFile
 from tests.networks.cards import trained_tiny, write_checkpoint
-from tests.workspace import shared_cache, trained_folder, workspace
-
-__all__ = ["shared_cache", "trained_folder", "workspace"]
 
 
 @pytest.fixture(scope="session")

@@ -1,83 +1,151 @@
+"""What a schedule removes, what it resumes from, and what goes at the cut."""
+
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-import flexrel_sim.measure.pruned as pruned_module
-from flexrel_sim.datasets import evaluation_samples
-from flexrel_sim.measure.pruned import pruned_network
-from flexrel_sim.networks import load_card
+from flexrel_sim.datasets import EvaluationSamples, evaluation_samples
+from flexrel_sim.errors import WorkError
+from flexrel_sim.measure import pruned
+from flexrel_sim.measure.network import measure_network
+from flexrel_sim.measure.pruned import cut_layer, pruned_network
+from flexrel_sim.networks import CardFile
 from flexrel_sim.networks.build import load_network
-from flexrel_sim.partition import split_network
 from flexrel_sim.pruning.relevance import prunable_layers
 from flexrel_sim.scenario.schema import PruningSection
+from tests.measure.scenarios import spec_of
 
-SAMPLES = evaluation_samples("digits", 40, 60, 80, 1)
+THREE = {"ratio": 0.8, "min_kept": 0.0, "schedule": {"steps": 3}}
 
 
 @pytest.fixture
-def network(workspace: Path) -> nn.Module:
-    return load_network(load_card(workspace / "tiny.yaml"))
+def samples() -> EvaluationSamples:
+    return evaluation_samples("digits", 30, 40, 50, 0)
 
 
-def weights_left(network: nn.Module) -> float:
-    layers = prunable_layers(network).values()
-    return sum(int(layer.weight.count_nonzero()) for layer in layers) / sum(
-        layer.weight.numel() for layer in layers
-    )
+@pytest.fixture
+def network(tiny: CardFile) -> nn.Module:
+    return load_network(tiny)
 
 
-def test_steps_reach_the_ratio_and_what_is_gone_stays_gone(network: nn.Module) -> None:
-    states = []
-    for steps in (1, 3):
-        settings = PruningSection(criterion="relevance", ratio=0.8, schedule={"steps": steps})
-        states.append(pruned_network(network, settings, SAMPLES).network)
-        assert weights_left(states[-1]) == pytest.approx(0.2, abs=1e-3)
+def section(**changes: Any) -> PruningSection:
+    return PruningSection.model_validate({"ratio": 0.5} | changes)
 
 
-def test_a_finished_schedule_is_taken_up_and_not_run_again(
-    network: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def zeros(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: layer.weight == 0 for name, layer in prunable_layers(network).items()}
+
+
+def test_three_steps_end_at_the_wanted_ratio_and_what_is_gone_stays_gone(
+    network: nn.Module, samples: EvaluationSamples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FLEXREL_CACHE", str(tmp_path / "cache"))
-    settings = PruningSection(
-        criterion="magnitude", granularity="filters", ratio=0.4, schedule={"steps": 2}
-    )
-    first = pruned_network(network, settings, SAMPLES, key="k").network
+    steps: list[dict[str, torch.Tensor]] = []
 
-    def never(*_: object, **__: object) -> nn.Module:
+    def recorded(*args: Any, **named: Any) -> nn.Module:
+        steps.append(zeros(once(*args, **named)))
+        return once(*args, **named)
+
+    once = pruned.prune
+    monkeypatch.setattr(pruned, "prune", recorded)
+    last = zeros(pruned_network(network, section(**THREE), samples).network)
+    total = sum(mask.numel() for mask in last.values())
+    counts = [sum(int(mask.sum()) for mask in step.values()) for step in steps]
+    # Equal factors of what is kept: 0.2^(1/3), 0.2^(2/3), 0.2.
+    assert counts == [round((1 - 0.2 ** (step / 3)) * total) for step in (1, 2)] + [
+        round(0.8 * total)
+    ]
+    assert sum(int(mask.sum()) for mask in last.values()) == counts[-1]
+    for before, after in ((steps[0], steps[1]), (steps[1], last)):
+        assert all(bool(after[name][mask].all()) for name, mask in before.items())
+
+
+@pytest.mark.parametrize("granularity", ["weights", "filters"])
+def test_finished_steps_are_taken_up_again(
+    network: nn.Module,
+    samples: EvaluationSamples,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    granularity: str,
+) -> None:
+    settings = section(**(THREE | {"granularity": granularity}))
+    first = pruned_network(network, settings, samples, key="k").network
+    assert len(list((cache / "steps").glob("*.safetensors"))) == 3
+
+    def refuse(*_: Any, **__: Any) -> nn.Module:
         raise AssertionError("pruned again")
 
-    monkeypatch.setattr(pruned_module, "prune", never)
-    again = pruned_network(network, settings, SAMPLES, key="k").network
-    images = torch.from_numpy(SAMPLES.test.images)
-    assert torch.equal(first(images), again(images))
-    with pytest.raises(AssertionError, match="pruned again"):
-        pruned_network(network, settings, SAMPLES, key="another")
+    monkeypatch.setattr(pruned, "prune", refuse)
+    second = pruned_network(network, settings, samples, key="k").network
+    assert first.state_dict().keys() == second.state_dict().keys()
+    for name, tensor in second.state_dict().items():
+        assert torch.equal(tensor, first.state_dict()[name])
+    for key in ("other", ""):
+        with pytest.raises(AssertionError, match="pruned again"):
+            pruned_network(network, settings, samples, key=key)
 
 
-def test_channels_at_the_cut_shrink_the_boundary_by_exactly_their_share(network: nn.Module) -> None:
-    images = torch.from_numpy(SAMPLES.test.images[:1])
-    settings = PruningSection(criterion="magnitude", cut_ratio=0.5)
-    pruned = pruned_network(network, settings, SAMPLES, cut="pool1").network
-    whole, half = (
-        np.prod(split_network(one, "pool1")[0](images).shape) for one in (network, pruned)
+def test_what_auto_tried_and_chose_is_recorded(
+    tiny: CardFile, network: nn.Module, samples: EvaluationSamples
+) -> None:
+    auto = {"deltas": [0.0, 0.4], "ratios": [0.5, 0.9]}
+    asked = {"criterion": "flexrel-paper", "delta": "auto", "auto": auto, "ratio": 0.5}
+    found = pruned_network(network, section(**asked), samples)
+    assert found.choice["delta"] in (0.0, 0.4)
+    assert [tried["delta"] for tried in found.choice["tried"]] == [0.0, 0.4]
+    assert found.choice["reached"]
+    given = pruned_network(network, section(**asked | {"delta": found.choice["delta"]}), samples)
+    assert given.choice == {}
+    for name, mask in zeros(found.network).items():
+        assert torch.equal(mask, zeros(given.network)[name])
+    (profile,) = measure_network([spec_of(tiny, pruning=asked)])
+    assert profile.calibration.choice["delta"] == found.choice["delta"]
+    assert len(profile.calibration.choice["tried"]) == 2
+
+
+@pytest.mark.parametrize(("cut", "channels", "pixels"), [("pool2", 8, 4), ("relu1_1", 4, 64)])
+def test_the_channels_at_the_cut_shrink_the_payload_by_exactly_their_share(
+    tiny: CardFile, cut: str, channels: int, pixels: int
+) -> None:
+    (profile,) = measure_network(
+        [
+            spec_of(
+                tiny,
+                split={"cut": cut},
+                codec={"dtype": "float32"},
+                pruning={"cut_ratio": 0.5, "criterion": "magnitude"},
+            )
+        ]
     )
-    assert 2 * half == whole
+    assert set(profile.payload_bytes.tolist()) == {4 * channels // 2 * pixels}
 
 
-def test_auto_is_resolved_and_recorded(network: nn.Module) -> None:
-    settings = PruningSection(
-        ratio=0.5, delta="auto", auto={"deltas": [0.2, 0.6], "ratios": [0.5, 0.8]}
-    )
-    choice = pruned_network(network, settings, SAMPLES).choice
-    assert choice["delta"] in (0.2, 0.6)
-    assert [tried["delta"] for tried in choice["tried"]] == [0.2, 0.6]
+def test_the_layer_at_the_cut_is_the_last_before_it_that_has_weights(network: nn.Module) -> None:
+    cuts = ("server", "conv1_1", "pool1", "flatten", "relu_fc1")
+    assert [cut_layer(network, cut) for cut in cuts] == [
+        None,
+        "conv1_1",
+        "conv1_2",
+        "conv2_1",
+        "fc1",
+    ]
 
 
-def test_nothing_to_remove_changes_nothing(network: nn.Module) -> None:
-    settings = PruningSection(schedule={"fine_tuning": {"epochs": 3}})
-    assert pruned_network(network, settings, SAMPLES).network is network
+def test_nothing_to_prune_is_the_network_itself(
+    network: nn.Module, samples: EvaluationSamples
+) -> None:
+    found = pruned_network(network, section(ratio=0.0), samples)
+    assert found.network is network
+    assert (found.choice, found.seconds) == ({}, 0.0)
+
+
+def test_fine_tuning_without_a_recipe_is_refused(
+    network: nn.Module, samples: EvaluationSamples
+) -> None:
+    settings = section(schedule={"fine_tuning": {"epochs": 1}})
+    with pytest.raises(WorkError, match="needs a network with a training recipe"):
+        pruned_network(network, settings, samples)

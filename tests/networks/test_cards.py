@@ -16,8 +16,8 @@ from flexrel_sim.networks import (
     sha256_of,
     write_checkpoint_record,
 )
+from flexrel_sim.networks.answers import count_correct
 from flexrel_sim.networks.build import load_network
-from flexrel_sim.training.train import count_correct
 from tests.networks.cards import (
     CARD_YAML,
     SHIPPED_CARD,
@@ -216,5 +216,7 @@ def test_the_shipped_network_is_as_accurate_on_held_out_samples_as_its_card_says
     assert record is not None
     samples = held_out("mnist5k")
     assert samples.labels.size == record.held_out_samples
-    correct = count_correct(shipped_network(), samples)
+    correct = count_correct(
+        shipped_network(), torch.from_numpy(samples.images), torch.from_numpy(samples.labels)
+    )
     assert correct / record.held_out_samples == record.held_out_accuracy

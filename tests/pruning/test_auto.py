@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from flexrel_sim.networks.answers import share_correct
 from flexrel_sim.pruning import auto
-from flexrel_sim.pruning.auto import choose, share_correct
+from flexrel_sim.pruning.auto import choose
 from flexrel_sim.pruning.prune import evidence_for, prune
 from flexrel_sim.scenario.schema import PruningSection
 from tests.pruning.chains import named, seeded

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from sklearn.datasets import load_digits
 
 import flexrel_sim
 from flexrel_sim.metrics import METRICS
@@ -129,3 +130,13 @@ def test_a_package_that_is_not_installed_has_no_version(finished, monkeypatch):
     again = flexrel_sim.simulate(stored, "small.yaml", "again", workers=1)
     data = json.loads((again.folder / "provenance.json").read_text())
     assert data["versions"]["torch"] is None
+
+
+def test_a_dataset_of_ones_own_is_found_from_the_result_folder(workspace):
+    images, labels = load_digits(return_X_y=True)
+    pixels = (images.reshape(-1, 8, 8) / 16).astype(np.float32)
+    np.savez(workspace / "own.npz", images=pixels, labels=labels)
+    overrides = {"data.dataset": "own.npz"}
+    run = flexrel_sim.run("small.yaml", "out", overrides, workers=1)
+    again = flexrel_sim.run(run.folder / "scenario.yaml", "again", workers=1)
+    assert again.result.points[0].profile.key == run.result.points[0].profile.key

@@ -84,7 +84,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, *accuracies: float) -> list[torch
         seen.append(network.get_submodule("fc2").weight.detach().clone())
         return next(answers)
 
-    monkeypatch.setattr(module, "_accuracy", accuracy)
+    monkeypatch.setattr(module, "share_correct", accuracy)
     return seen
 
 

@@ -6,9 +6,9 @@ from safetensors.torch import load
 from flexrel_sim.datasets import held_out
 from flexrel_sim.errors import DatasetError, FlexRelError
 from flexrel_sim.networks import Card
+from flexrel_sim.networks.answers import count_correct
 from flexrel_sim.networks.build import build_network
 from flexrel_sim.training import train_network
-from flexrel_sim.training.train import count_correct
 from tests.networks.cards import CARD_YAML, trained_tiny
 
 
@@ -95,7 +95,8 @@ def test_the_checkpoint_is_the_network_that_was_counted_on_all_held_out_samples(
     answers = network.eval()(torch.from_numpy(samples.images)).argmax(1).numpy()
     assert trained.held_out_samples == len(samples.labels) == 719
     assert trained.held_out_correct == (answers == samples.labels).sum()
-    assert count_correct(network, samples) == trained.held_out_correct
+    images, labels = torch.from_numpy(samples.images), torch.from_numpy(samples.labels)
+    assert count_correct(network, images, labels) == trained.held_out_correct
 
 
 def test_training_on_an_unknown_dataset_is_refused_by_name() -> None:

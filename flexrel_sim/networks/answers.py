@@ -1,0 +1,35 @@
+"""What a network answers, against what is right."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["count_correct", "share_correct"]
+
+_BATCH = 500
+
+
+def count_correct(network: nn.Module, images: Tensor, labels: Tensor) -> int:
+    """Count the right answers of a network in evaluation mode.
+
+    Parameters
+    ----------
+    network
+        From images to logits.
+    images, labels
+        Shapes ``(samples, channels, height, width)`` and ``(samples,)``.
+
+    Returns
+    -------
+    int
+        How often the largest logit is the label's.
+    """
+    with torch.inference_mode():
+        predicted = [network(batch).argmax(1) for batch in torch.split(images, _BATCH)]
+    return int((torch.cat(predicted) == labels).sum())
+
+
+def share_correct(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Give the share of right answers; as `count_correct`."""
+    return count_correct(network, images, labels) / len(labels)
