@@ -20,6 +20,8 @@ _COLUMNS = 4
 
 _GRID = 120
 
+_LABELS = {"macs": "MACs"}
+
 
 def draw_comparison(result: Comparison, folder: Path) -> list[Path]:
     """Draw a picture of the curves of every track, and one of every claim's savings.
@@ -110,7 +112,7 @@ def accuracy_against_kept(result: Comparison, track: Track) -> Figure:
         fontsize=8,
     )
     for ax in axes[max(0, len(pairs) - columns) : len(pairs)]:
-        ax.set_xlabel(f"{track.measure} kept / %", fontsize=8)
+        ax.set_xlabel(f"{_LABELS.get(track.measure, track.measure)} kept / %", fontsize=8)
     figure.supylabel("test accuracy", fontsize=9)
     return figure
 
@@ -176,7 +178,7 @@ def _named(result: Comparison, track: Track) -> list[str]:
 
 def _percent_axis(ax: Axes) -> None:
     ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.tick_params(labelsize=7)

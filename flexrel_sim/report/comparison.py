@@ -22,6 +22,8 @@ _SAVING_HEADER = (
 
 _MEASURES = ("weights", "macs", "bytes")
 
+_LABELS = {"macs": "MACs"}
+
 
 def write_comparison(result: Comparison, folder: Path, facts: dict[str, str]) -> None:
     """Write a comparison.
@@ -88,7 +90,7 @@ def _document(result: Comparison, facts: dict[str, str]) -> str:
     for track in scenario.tracks:
         parts += ["", f"## Kept, by track: {track.label}", ""]
         parts.append(
-            f"Percent of the {track.measure} that must be kept to lose at most so many points of"
+            f"Percent of the {_LABELS.get(track.measure, track.measure)} that must be kept to lose at most so many points of"
             " test accuracy, mean over seeds [95 % interval]; the least in bold."
         )
         for pair in scenario.pairs:
