@@ -21,7 +21,7 @@ Sundararajan, Taly, Yan, *Axiomatic attribution for deep networks*, ICML 2017, e
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from flexrel_sim.pruning.rules import Denominator, check_known, denominators
 from flexrel_sim.scenario.pruning_sections import RelevanceSection
 
-__all__ = ["LayerFlow", "prepared", "propagate"]
+__all__ = ["LayerFlow", "prepared", "propagate", "stream"]
 
 Prunable = nn.Conv2d | nn.Linear
 Network = TypeVar("Network", bound=nn.Module)
@@ -166,25 +166,65 @@ def propagate(
     ValueError
         If a layer runs twice or not at all, or a z rule does not know a module of the network.
     """
+    flows: dict[str, LayerFlow] = {}
+    stream(network, layers, images, labels, settings=settings, consume=flows.__setitem__)
+    return {name: flows[name] for name in layers}
+
+
+def stream(
+    network: nn.Module,
+    layers: Mapping[str, Prunable],
+    images: Tensor,
+    labels: Tensor,
+    *,
+    settings: RelevanceSection,
+    consume: Callable[[str, LayerFlow], None],
+) -> None:
+    """Propagate relevance, and hand over each layer's flow as soon as it is known.
+
+    Parameters
+    ----------
+    network, layers, images, labels, settings
+        As in `propagate`.
+    consume
+        Called with a layer's name and flow, from the logits backwards. What it does not keep is
+        freed: gradients of all layers together are as large as the activations.
+
+    Raises
+    ------
+    ValueError
+        As in `propagate`; also if a layer does not lie between the image and the logits.
+    """
     images = images.detach()
     if settings.rule == "integrated-gradients":
-        return _integrated(network, layers, images, labels, settings)
+        for name, flow in _integrated(network, layers, images, labels, settings).items():
+            consume(name, flow)
+        return
     rules = denominators(settings)
     if rules:
         check_known(network, rules)
     with torch.enable_grad():
         logits, seen = _forward(network, layers, images.requires_grad_(), rules)
-    gradients = _backward(logits, _chosen(logits, labels, settings), seen)
-    flows = {}
-    for name, (at_input, at_output) in gradients.items():
-        layer = seen[name]
-        flows[name] = LayerFlow(
-            layer.activation.detach(),
-            at_output if layer.share is None else at_output * layer.share,
-            (layer.activation.detach(), at_input),
-            (layer.output.detach(), at_output),
-        )
-    return flows
+        start = logits.gather(1, _chosen(logits, labels, settings)[:, None]).sum()
+    at_outputs: dict[str, Tensor] = {}
+
+    def watch(name: str) -> None:
+        def arrived(at_input: Tensor) -> None:
+            layer, at_output = seen.pop(name), at_outputs.pop(name)
+            activation = layer.activation.detach()
+            factor = at_output if layer.share is None else at_output * layer.share
+            ends = (activation, at_input), (layer.output.detach(), at_output)
+            consume(name, LayerFlow(activation, factor, *ends))
+
+        # A tensor's gradient is whole when its hook runs, and an output's comes before its input's.
+        seen[name].output.register_hook(lambda gradient: at_outputs.__setitem__(name, gradient))
+        seen[name].activation.register_hook(arrived)
+
+    for name in layers:
+        watch(name)
+    torch.autograd.grad(start, images)
+    if seen:
+        raise ValueError(f"layer {next(iter(seen))!r} must lie between the image and the logits")
 
 
 def _integrated(

@@ -21,7 +21,7 @@ Molchanov et al., *Importance estimation for neural network pruning*, CVPR 2019 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -30,7 +30,7 @@ from torch.nn import functional
 from torch.nn.grad import conv2d_weight
 
 from flexrel_sim.pruning.folding import folded
-from flexrel_sim.pruning.propagation import LayerFlow, propagate
+from flexrel_sim.pruning.propagation import LayerFlow, stream
 from flexrel_sim.scenario.pruning_sections import RelevanceSection
 
 __all__ = [
@@ -158,11 +158,16 @@ def relevance_sums(
     dict
         Layer name to sums in float64.
     """
+    network = _folded(network, images, fold)
+    layers = prunable_layers(network)
     sums: dict[str, RelevanceSums] = {}
-    for name, layer, flow in _flows(network, images, labels, settings, batch_size, fold):
-        part = _spread(layer, *flow.summed(absolute=settings.sum == "absolute"))
+
+    def add(name: str, flow: LayerFlow) -> None:
+        part = _spread(layers[name], *flow.summed(absolute=settings.sum == "absolute"))
         sums[name] = sums[name] + part if name in sums else part
-    return sums
+
+    _batches(network, images, labels, settings, batch_size, add)
+    return {name: sums[name] for name in layers}
 
 
 def message_relevance(
@@ -192,15 +197,17 @@ def message_relevance(
     dict
         Layer name to relevance in the shape of its weights, float64.
     """
+    network = _folded(network, images, fold)
+    layers = prunable_layers(network)
     sums: dict[str, Tensor] = {}
-    weights: dict[str, Tensor] = {}
-    for name, layer, flow in _flows(network, images, labels, settings, batch_size, fold):
-        part = message_sums(
-            layer, flow.activation, flow.factor, absolute=settings.sum == "absolute"
-        )
+
+    def add(name: str, flow: LayerFlow) -> None:
+        absolute = settings.sum == "absolute"
+        part = message_sums(layers[name], flow.activation, flow.factor, absolute=absolute)
         sums[name] = sums[name] + part if name in sums else part
-        weights[name] = layer.weight
-    return {name: (weights[name].double() * total).abs() for name, total in sums.items()}
+
+    _batches(network, images, labels, settings, batch_size, add)
+    return {name: (layer.weight.double() * sums[name]).abs() for name, layer in layers.items()}
 
 
 def layer_sums(layer: Prunable, source: Tensor, sink: Tensor, *, absolute: bool) -> RelevanceSums:
@@ -285,20 +292,20 @@ def message_sums(layer: Prunable, activation: Tensor, factor: Tensor, *, absolut
     return sums.double()
 
 
-def _flows(
+def _folded(network: nn.Module, images: Tensor, fold: bool) -> nn.Module:
+    prunable_layers(network)  # refuses before anything runs
+    return folded(network, images[:1]) if fold else network
+
+
+def _batches(
     network: nn.Module,
     images: Tensor,
     labels: Tensor,
     settings: RelevanceSection,
     batch_size: int,
-    fold: bool,
-) -> Iterator[tuple[str, Prunable, LayerFlow]]:
-    """Give every folded layer's flow, batch by batch."""
-    prunable_layers(network)  # refuses before anything runs
-    if fold:
-        network = folded(network, images[:1])
+    consume: Callable[[str, LayerFlow], None],
+) -> None:
+    """Hand over every layer's flow, batch by batch, of a folded network."""
     layers = prunable_layers(network)
     for batch, chosen in zip(images.split(batch_size), labels.split(batch_size), strict=True):
-        flows = propagate(network, layers, batch, chosen, settings=settings)
-        for name, layer in layers.items():
-            yield name, layer, flows.pop(name)
+        stream(network, layers, batch, chosen, settings=settings, consume=consume)

@@ -337,3 +337,24 @@ def test_prepared_is_a_copy_with_nothing_in_place() -> None:
 def test_an_add_is_a_sum() -> None:
     left, right = images_of(1), images_of(1, 1)
     assert torch.equal(Add()(left, right), left + right)
+
+
+class Aside(nn.Module):
+    """Adds what a second layer makes of nothing but ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.main, self.aside = nn.Linear(4, 3), nn.Linear(4, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.main(images) + self.aside(torch.ones_like(images).requires_grad_())
+
+
+def test_a_layer_that_does_not_see_the_image_is_refused() -> None:
+    network = prepared(Aside())
+    layers = {"main": network.main, "aside": network.aside}
+    with pytest.raises(ValueError, match="layer 'aside' must lie between the image and the logits"):
+        propagate(
+            network, layers, torch.ones(2, 4), torch.zeros(2, dtype=torch.int64),
+            settings=RelevanceSection(),
+        )  # fmt: skip
