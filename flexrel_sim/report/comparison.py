@@ -89,10 +89,10 @@ def _document(result: Comparison, facts: dict[str, str]) -> str:
         parts += ["", f"## Claim: {claim.label}", "", *_claim_table(result, claim.label)]
     for track in scenario.tracks:
         parts += ["", f"## Kept, by track: {track.label}", ""]
+        counted = _LABELS.get(track.measure, track.measure)
         parts.append(
-            f"Percent of the {_LABELS.get(track.measure, track.measure)} that must be kept to lose"
-            " at most so many points of test accuracy, mean over seeds [95 % interval]; the least in"
-            " bold."
+            f"Percent of the {counted} that must be kept to lose at most so many points of test"
+            " accuracy, mean over seeds [95 % interval]; the least in bold."
         )
         for pair in scenario.pairs:
             if result.entries(pair.label, track.label):
