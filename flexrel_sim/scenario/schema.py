@@ -33,18 +33,35 @@ from flexrel_sim.scenario.pruning_sections import (
 )
 from flexrel_sim.scenario.section import SEED_MAX, Section
 from flexrel_sim.scenario.suggest import did_you_mean
-from flexrel_sim.units import BitRatePerSecond, EventRatePerSecond, PositiveSeconds, Seconds
+from flexrel_sim.scenario.system_sections import (
+    BackgroundSection,
+    BatchSection,
+    EdgeSection,
+    FailureSection,
+    ServerSection,
+)
+from flexrel_sim.scenario.workload_sections import (
+    BurstSection,
+    DiurnalSection,
+    WorkloadSection,
+)
+from flexrel_sim.units import BitRatePerSecond, Seconds
 
 __all__ = [
     "MODEL_SECTIONS",
     "AutoDeltaSection",
+    "BackgroundSection",
+    "BatchSection",
+    "BurstSection",
     "CalibrationSection",
     "CodecSection",
     "Constraint",
     "CorruptionSection",
     "DataSection",
     "DeploymentSection",
+    "DiurnalSection",
     "EdgeSection",
+    "FailureSection",
     "FineTuningSection",
     "Grid",
     "LinkSection",
@@ -74,24 +91,6 @@ _REQUESTS_MAX = 50_000_000
 _CONSTRAINT = re.compile(r"\s*(<=|>=)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*")
 
 
-class EdgeSection(Section):
-    """The edge device: one request at a time, first come first served."""
-
-    device: str
-    """Name of a preset (`flexrel-sim devices` lists them), or path of a device file."""
-    service_time: PositiveSeconds | None = None
-    """Measured time of the device's half of the network; estimated by roofline when absent."""
-    service: Literal["deterministic", "exponential"] = "deterministic"
-    """Distribution of the service time around its mean."""
-
-
-class ServerSection(EdgeSection):
-    """The server: one queue, first come first served, for all its workers."""
-
-    workers: int = Field(1, ge=1, le=100_000)
-    """How many requests it serves at a time."""
-
-
 class LinkSection(Section):
     """The link: two independent directions, first come first served."""
 
@@ -101,17 +100,6 @@ class LinkSection(Section):
     """Rate from the server to the edge."""
     delay: Seconds = 0.0
     """Propagation delay of each direction; it delays, and never occupies, the link."""
-
-
-class WorkloadSection(Section):
-    """When requests arrive."""
-
-    arrivals: Literal["poisson", "periodic"] = "poisson"
-    """Memoryless, or evenly spaced."""
-    rate: EventRatePerSecond
-    """Requests per second."""
-    duration: PositiveSeconds = 60.0
-    """Requests arrive until this time; the simulation ends when all are answered."""
 
 
 class CalibrationSection(Section):

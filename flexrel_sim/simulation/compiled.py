@@ -1,0 +1,246 @@
+"""The compiled engine: stage after stage, each a compiled queue over all its requests.
+
+A system without feedback needs no event list: what leaves a stage is known from what came to it,
+so stages are solved one after the other, each exactly, in order of arrival. A long run can come in
+parts: what reaches a stage before a part's end is final, and the rest waits for the next part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flexrel_sim.links import fifo, fifo_state, processor_sharing
+from flexrel_sim.simulation.draws import Draws, Windows, no_windows
+from flexrel_sim.simulation.kernels import edge_queue, edge_queue_with_limits, worker_queue
+from flexrel_sim.simulation.pool_kernel import Jobs, pool_queue
+from flexrel_sim.simulation.rows import Rows
+from flexrel_sim.simulation.system import Line, System
+from flexrel_sim.simulation.trace import EDGE_REASONS, POOL_REASONS, reason_code
+
+__all__ = ["CompiledEngine", "comes_in_parts", "why_not_compiled"]
+
+_CAME: Final = {"uplink": "edge_end_s", "server": "delivered_s", "downlink": "server_end_s"}
+"""Where each stage's arrivals are noted."""
+
+
+def why_not_compiled(system: System) -> str:
+    """Say what this engine has no exact form of; nothing if it is exact for the system."""
+    return "a half-duplex link couples both directions" if system.half_duplex else ""
+
+
+def comes_in_parts(system: System) -> bool:
+    """Tell whether a run may come in parts: each stage's state is a few numbers."""
+    lines = (system.uplink, system.downlink)
+    return system.pool.is_plain and all(line.discipline == "fifo" for line in lines)
+
+
+class CompiledEngine:
+    """A system that requests are put through.
+
+    Parameters
+    ----------
+    system
+        The system; `why_not_compiled` must have nothing against it.
+    draws
+        Failures and other tenants; requests come to `run`.
+    """
+
+    def __init__(self, system: System, draws: Draws) -> None:
+        self.system, self.draws = system, draws
+        held_s = system.calibration_s if system.calibration_where == "edge" else 0.0
+        self._device_free_s = np.full(system.devices, held_s)
+        self._worker_free_s = np.zeros(system.pool.workers)
+        self._link_state = {
+            "uplink": fifo_state(system.uplink.capacity),
+            "downlink": fifo_state(system.downlink.capacity),
+        }
+        self._last_out_s = {"uplink": -np.inf, "downlink": -np.inf}
+        self._held_back: dict[str, Rows] = {}
+
+    def run(self, rows: Rows, until_s: float = np.inf) -> Rows:
+        """Put the next requests through.
+
+        Parameters
+        ----------
+        rows
+            Requests created after those of the part before, in order of creation.
+        until_s
+            No request of a later part is created before this time; infinite for the last part.
+
+        Returns
+        -------
+        Rows
+            Requests whose whole life is known, each once over all parts.
+        """
+        self._edge(rows)
+        if not self.system.crosses_link:
+            self._answer(rows, rows["edge_end_s"])
+            return rows
+        finished: list[Rows] = []
+        for stage, serve in self._stages():
+            rows, dropped = rows.alive()
+            if dropped is not None:
+                finished.append(dropped)
+            rows = self._arrived(stage, rows, until_s)
+            serve(rows)
+        return Rows.joined([*finished, rows])
+
+    def _stages(self) -> tuple[tuple[str, Callable[[Rows], None]], ...]:
+        return (
+            ("uplink", partial(self._link, "uplink", self.system.uplink)),
+            ("server", self._server),
+            ("downlink", partial(self._link, "downlink", self.system.downlink)),
+        )
+
+    def _arrived(self, stage: str, rows: Rows, until_s: float) -> Rows:
+        """Hold back what comes to a stage later than all that is known of earlier stages."""
+        earlier = self._held_back.pop(stage, None)
+        if earlier is not None:
+            rows = Rows.joined([earlier, rows])
+        if until_s == np.inf:
+            return rows
+        final = rows[_CAME[stage]] < until_s
+        self._held_back[stage] = rows.taken(~final)
+        return rows.taken(final)
+
+    def _edge(self, rows: Rows) -> None:
+        system = self.system
+        arguments = (rows["created_s"], rows["edge_s"], rows["device"], self._device_free_s)
+        if system.edge_buffer < 0 and self.draws.edge_down is None:
+            rows["edge_start_s"], rows["edge_end_s"] = edge_queue(*arguments)
+            return
+        down = self.draws.edge_down or no_windows(system.devices)
+        start_s, end_s, outcome, ended_s = edge_queue_with_limits(
+            *arguments, system.edge_buffer, tuple(down)
+        )
+        rows["edge_start_s"], rows["edge_end_s"] = start_s, end_s
+        rows.drop(outcome > 0, EDGE_REASONS[outcome], ended_s)
+
+    def _link(self, name: str, line: Line, rows: Rows) -> None:
+        came_s, wire_bytes = rows[_CAME[name]], rows[f"{name}_bytes"]
+        order = _order(came_s)
+        if line.discipline == "sharing":
+            start_s, end_s, full = processor_sharing(
+                _sorted(came_s, order), _sorted(wire_bytes, order), line.capacity, line.buffer
+            )
+        else:
+            start_s, end_s, full = fifo(
+                _sorted(came_s, order),
+                _sorted(wire_bytes, order),
+                line.capacity,
+                line.buffer,
+                self._link_state[name],
+            )
+        out_s = end_s + (line.delay_s + _sorted(rows[f"{name}_extra_s"], order))
+        if line.in_order:
+            out_s = self._in_order(name, out_s)
+        rows[f"{name}_start_s"] = _unsorted(start_s, order)
+        rows[f"{name}_end_s"] = _unsorted(end_s, order)
+        out_s = _unsorted(out_s, order)
+        if line.buffer.bounded:
+            full = _unsorted(full, order)
+            rows.drop(full, reason_code(f"{name} full"), came_s)
+        lost = rows[f"{name}_lost"]
+        if lost.any():
+            lost = lost & ~np.isnan(out_s)
+            rows.drop(lost, reason_code(f"{name} lost"), out_s)
+            out_s = np.where(lost, np.nan, out_s)
+        if name == "uplink":
+            rows["delivered_s"] = out_s
+        else:
+            self._answer(rows, out_s)
+
+    def _in_order(self, name: str, out_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Let nothing overtake; what was dropped (NaN) holds nobody up."""
+        if out_s.size == 0:
+            return out_s
+        dropped = np.isnan(out_s)
+        held_s = np.maximum.accumulate(np.where(dropped, -np.inf, out_s))
+        held_s = np.maximum(held_s, self._last_out_s[name])
+        self._last_out_s[name] = float(held_s[-1])
+        return np.where(dropped, np.nan, held_s)
+
+    def _server(self, rows: Rows) -> None:
+        pool, came_s = self.system.pool, rows["delivered_s"]
+        order = _order(came_s)
+        if pool.is_plain and self.draws.background is None and self.draws.server_down is None:
+            service_s = self.system.server_s * _sorted(rows["server_factor"], order)
+            start_s, end_s = worker_queue(_sorted(came_s, order), service_s, self._worker_free_s)
+            rows["server_start_s"] = _unsorted(start_s, order)
+            rows["server_end_s"] = _unsorted(end_s, order)
+            rows["batch"] = np.ones(rows.count, np.int32)
+            return
+        jobs = self._jobs(rows)
+        order = np.argsort(jobs.arrival_s, kind="stable")
+        failures = self.draws.server_down or no_windows(pool.workers)
+        result = pool_queue(
+            Jobs(*(column[order] for column in jobs)),
+            np.array(pool.batch_s),
+            pool.timeout_s,
+            pool.workers,
+            pool.buffer,
+            tuple(failures),
+            pool.requeue,
+            pool.held_s,
+        )
+        start_s, end_s, outcome, ended_s, batch = (
+            _unsorted(column, order)[: rows.count] for column in result
+        )
+        rows["server_start_s"], rows["server_end_s"], rows["batch"] = start_s, end_s, batch
+        rows.drop(outcome > 0, POOL_REASONS[outcome], ended_s)
+
+    def _jobs(self, rows: Rows) -> Jobs:
+        """List what comes to the server: requests first, then other tenants' jobs."""
+        expires_s = np.full(rows.count, np.inf)
+        if self.system.drop_late:
+            expires_s = rows["created_s"] + self.system.deadline_s
+        own = (
+            rows["delivered_s"],
+            np.full(rows.count, np.nan),
+            rows["server_factor"],
+            rows["tier"],
+            expires_s,
+        )
+        other = self.draws.background
+        if other is None:
+            return Jobs(*own)
+        count = other.arrival_s.size
+        theirs = (
+            other.arrival_s,
+            other.service_s,
+            np.ones(count),
+            np.full(count, other.tier),
+            np.full(count, np.inf),
+        )
+        return Jobs(*(np.concatenate(pair) for pair in zip(own, theirs, strict=True)))
+
+    def _answer(self, rows: Rows, answered_s: NDArray[np.float64]) -> None:
+        rows["answered_s"] = answered_s
+        if "ended_s" in rows:
+            rows["ended_s"] = np.where(np.isnan(answered_s), rows["ended_s"], answered_s)
+        else:
+            rows["ended_s"] = answered_s
+
+
+def _order(came_s: NDArray[np.float64]) -> NDArray[np.int64] | None:
+    """Give the order of arrival, ties in order of creation; None where they are in order."""
+    if came_s.size < 2 or bool((came_s[1:] >= came_s[:-1]).all()):  # noqa: PLR2004 - no pair
+        return None
+    return np.argsort(came_s, kind="stable")
+
+
+def _sorted(column: NDArray[Any], order: NDArray[np.int64] | None) -> NDArray[Any]:
+    return column if order is None else column[order]
+
+
+def _unsorted(column: NDArray[Any], order: NDArray[np.int64] | None) -> NDArray[Any]:
+    if order is None:
+        return column
+    result = np.empty_like(column)
+    result[order] = column
+    return result
