@@ -24,6 +24,7 @@ from flexrel_sim.scenario.data_sections import (
     ModelSection,
     SplitSection,
 )
+from flexrel_sim.scenario.link_sections import DirectionSection, LinkSection
 from flexrel_sim.scenario.pruning_sections import (
     AutoDeltaSection,
     FineTuningSection,
@@ -33,7 +34,7 @@ from flexrel_sim.scenario.pruning_sections import (
 )
 from flexrel_sim.scenario.section import SEED_MAX, Section
 from flexrel_sim.scenario.suggest import did_you_mean
-from flexrel_sim.units import BitRatePerSecond, EventRatePerSecond, PositiveSeconds, Seconds
+from flexrel_sim.units import EventRatePerSecond, PositiveSeconds, Seconds
 
 __all__ = [
     "MODEL_SECTIONS",
@@ -44,6 +45,7 @@ __all__ = [
     "CorruptionSection",
     "DataSection",
     "DeploymentSection",
+    "DirectionSection",
     "EdgeSection",
     "FineTuningSection",
     "Grid",
@@ -90,17 +92,6 @@ class ServerSection(EdgeSection):
 
     workers: int = Field(1, ge=1, le=100_000)
     """How many requests it serves at a time."""
-
-
-class LinkSection(Section):
-    """The link: two independent directions, first come first served."""
-
-    uplink: BitRatePerSecond
-    """Rate from the edge to the server."""
-    downlink: BitRatePerSecond
-    """Rate from the server to the edge."""
-    delay: Seconds = 0.0
-    """Propagation delay of each direction; it delays, and never occupies, the link."""
 
 
 class WorkloadSection(Section):
