@@ -17,7 +17,10 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 __all__ = [
     "BitRatePerSecond",
+    "BitRatePerSecondOrZero",
+    "Bytes",
     "EventRatePerSecond",
+    "PositiveBytes",
     "PositiveSeconds",
     "QuantityKind",
     "Seconds",
@@ -268,6 +271,16 @@ BitRatePerSecond = Annotated[
     QuantityKind(
         "bit rate", "bit/s", ("10 Mbit/s", "2.5 MB/s", "500 kbit/s"), smallest=1.0, largest=1e15
     ),
+]
+BitRatePerSecondOrZero = Annotated[
+    float,
+    QuantityKind("bit rate", "bit/s", ("10 Mbit/s", "0 bit/s"), zero=True, largest=1e15),
+]
+Bytes = Annotated[
+    float, QuantityKind("count of bytes", "B", ("64 kB", "1500 B"), zero=True, largest=1e15)
+]
+PositiveBytes = Annotated[
+    float, QuantityKind("count of bytes", "B", ("64 kB", "1500 B"), smallest=1.0, largest=1e15)
 ]
 EventRatePerSecond = Annotated[
     float, QuantityKind("rate of events", "/s", ("12 /s", "30 Hz"), largest=1e9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from flexrel_sim.metrics import delta_text
 from flexrel_sim.plots.style import COLOURS, MARKERS, new_figure
+from flexrel_sim.scenario.link_sections import nominal_rate_bit_per_s
 from flexrel_sim.simulation import Summary, Unstable
 from flexrel_sim.study.result import PointResult, StudyResult
 
@@ -90,7 +92,9 @@ def latency_against_bandwidth(result: StudyResult) -> Figure | None:
     points = [
         point
         for point in result.points
-        if _others(point) == others and _codec(point) in (NO_CODEC, codec)
+        if _others(point) == others
+        and _codec(point) in (NO_CODEC, codec)
+        and not math.isnan(_uplink_mbit(point))
     ]
     cuts: dict[str, list[PointResult]] = {}
     for point in points:
@@ -152,7 +156,7 @@ def _cut(point: PointResult) -> str:
 
 
 def _uplink_mbit(point: PointResult) -> float:
-    return point.scenario.link.uplink / 1e6
+    return nominal_rate_bit_per_s(point.scenario.link.uplink) / 1e6
 
 
 def _varying(prunings: list[dict[str, Any]]) -> list[str]:
@@ -224,7 +228,10 @@ def _place_label(points: Iterable[PointResult], place: str) -> str:
 def _others(point: PointResult) -> str:
     """Name all that is not the cut, the codec or the uplink rate."""
     sections = point.profile.operating_point
-    link = point.scenario.link.model_dump(exclude={"uplink"})
+    link = point.scenario.link.model_dump()
+    uplink = link.pop("uplink")
+    if isinstance(uplink, dict):
+        link["uplink options"] = {key: uplink[key] for key in uplink if key != "rate"}
     rest = point.scenario.model_dump(include={"edge", "server", "workload", "simulation"})
     return str(([sections[name] for name in ("model", "data", "pruning")], link, rest))
 

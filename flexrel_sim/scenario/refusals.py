@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from flexrel_sim.errors import Fault, ScenarioError
+from flexrel_sim.scenario.link_sections import UNION_TAGS
 from flexrel_sim.scenario.source import KeyPath, dotted, read_yaml
 from flexrel_sim.scenario.suggest import did_you_mean
 
@@ -88,6 +89,7 @@ def _translated(
 ) -> Fault:
     context = detail.get("ctx", {})
     path: KeyPath = context.get("path", detail["loc"])
+    path = tuple(key for key in path if key not in UNION_TAGS)
     if path and path[-1] == "[key]":
         path = path[:-1]
     about = _description(schema, path)

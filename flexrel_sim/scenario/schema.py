@@ -24,6 +24,7 @@ from flexrel_sim.scenario.data_sections import (
     ModelSection,
     SplitSection,
 )
+from flexrel_sim.scenario.link_sections import DirectionSection, LinkSection
 from flexrel_sim.scenario.pruning_sections import (
     AutoDeltaSection,
     FineTuningSection,
@@ -45,7 +46,7 @@ from flexrel_sim.scenario.workload_sections import (
     DiurnalSection,
     WorkloadSection,
 )
-from flexrel_sim.units import BitRatePerSecond, Seconds
+from flexrel_sim.units import Seconds
 
 __all__ = [
     "MODEL_SECTIONS",
@@ -60,6 +61,7 @@ __all__ = [
     "DataSection",
     "DeploymentSection",
     "DiurnalSection",
+    "DirectionSection",
     "EdgeSection",
     "FailureSection",
     "FineTuningSection",
@@ -89,17 +91,6 @@ _COUNTED_REQUESTS_MIN = 30
 _REQUESTS_MAX = 50_000_000
 
 _CONSTRAINT = re.compile(r"\s*(<=|>=)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*")
-
-
-class LinkSection(Section):
-    """The link: two independent directions, first come first served."""
-
-    uplink: BitRatePerSecond
-    """Rate from the edge to the server."""
-    downlink: BitRatePerSecond
-    """Rate from the server to the edge."""
-    delay: Seconds = 0.0
-    """Propagation delay of each direction; it delays, and never occupies, the link."""
 
 
 class CalibrationSection(Section):

@@ -11,6 +11,7 @@ from flexrel_sim.units import EventRatePerSecond, PositiveSeconds, Seconds
 
 __all__ = ["BurstSection", "DiurnalSection", "WorkloadSection"]
 
+
 class BurstSection(Section):
     """A two-state Markov-modulated Poisson process."""
 

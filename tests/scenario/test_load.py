@@ -119,7 +119,7 @@ sweep:
         "FILE:13: edge.service: must be 'deterministic' or 'exponential', got 'exponentail'; did ",
         f"FILE:15: link.uplink: must be a bit rate with its unit, got 10; {bit_rate}",
         f"FILE:16: link.downlink: must be a bit rate with its unit, got '20 Mb/s'; {bit_rate}",
-        "FILE:17: link.dely: unknown key; did you mean 'delay'? known: delay, downlink, uplink",
+        "FILE:17: link.dely: unknown key; did you mean 'delay'? known: delay, ",
         "FILE:18: server.workers: must be greater than or equal to 1, got 0; ",
         "FILE:19: workload.rate: is required; add it: Requests per second.",
         "FILE:20: workload.arrivals: must be 'poisson' or 'periodic', got 'possion'; did you mean",

@@ -1,0 +1,432 @@
+"""What a scenario may say of the link: two directions, each a rate or a mapping."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Final, Literal, Self, get_args
+
+from pydantic import (
+    Field,
+    GetCoreSchemaHandler,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from flexrel_sim.scenario.section import SEED_MAX, Section
+from flexrel_sim.units import (
+    BitRatePerSecond,
+    BitRatePerSecondOrZero,
+    Bytes,
+    PositiveBytes,
+    PositiveSeconds,
+    Seconds,
+)
+
+__all__ = [
+    "CAPACITY_KINDS",
+    "TRACE_FORMATS",
+    "UNION_TAGS",
+    "BufferSection",
+    "DirectionSection",
+    "DirectionSetting",
+    "GilbertElliottSection",
+    "JitterSection",
+    "LinkSection",
+    "LossSection",
+    "MarkovSection",
+    "OutageSection",
+    "TokenBucketSection",
+    "Transport",
+    "nominal_rate_bit_per_s",
+]
+
+CAPACITY_KINDS: Final = ("rate", "schedule", "trace", "markov", "generate", "token_bucket")
+"""Keys of a direction of which it has exactly one."""
+
+TraceFormat = Literal["mahimahi", "pensieve", "csv", "irish", "norway"]
+
+TRACE_FORMATS: Final = get_args(TraceFormat)
+
+UNION_TAGS: Final = ("[rate]", "[mapping]")
+"""What pydantic puts into the place of an error to say how a direction was read."""
+
+_OWNERS: Final = {
+    "repeat": ("schedule",),
+    "format": ("trace",),
+    "columns": ("trace",),
+    "mean": ("generate",),
+    "duration": ("markov", "generate"),
+    "seed": ("markov", "generate"),
+}
+"""Options that only some kinds of capacity have."""
+
+Transport = Literal["ideal", "udp", "udp-arq", "tcp-warm", "tcp-cold"]
+
+
+class BufferSection(Section):
+    """What may wait for the direction; the message under way does not count."""
+
+    size: Bytes | None = None
+    """Wire bytes that may wait; a message that finds less room is dropped."""
+    messages: int | None = Field(None, ge=0)
+    """Messages that may wait."""
+
+
+class GilbertElliottSection(Section):
+    """Losses in bursts: a good and a bad state, with a step of the chain at every packet."""
+
+    enter_bad: float = Field(gt=0, le=1)
+    """Probability that a packet finds the channel turned bad, from good."""
+    leave_bad: float = Field(gt=0, le=1)
+    """Probability that a packet finds it turned good, from bad."""
+    loss_good: float = Field(0.0, ge=0, lt=1)
+    """Probability that a packet is lost in the good state."""
+    loss_bad: float = Field(1.0, ge=0, le=1)
+    """Probability that a packet is lost in the bad state."""
+
+
+class LossSection(Section):
+    """Which packets are lost on the way: one of the two."""
+
+    bernoulli: float | None = Field(None, ge=0, lt=1)
+    """Probability of every packet, independent of the others."""
+    gilbert_elliott: GilbertElliottSection | None = None
+    """In bursts."""
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        _exactly_one(self, ("bernoulli", "gilbert_elliott"))
+        return self
+
+
+class JitterSection(Section):
+    """What a message is delayed beyond the propagation delay; never negative."""
+
+    distribution: Literal["uniform", "normal", "exponential"] = "uniform"
+    """Uniform from 0 to twice the mean, normal truncated to the same range, or exponential."""
+    mean: Seconds
+    """Its mean."""
+    std: PositiveSeconds | None = None
+    """Standard deviation of the normal before it is truncated; half of the mean when absent."""
+    in_order: bool = True
+    """Whether a message waits for those before it."""
+
+
+class OutageSection(Section):
+    """When the direction carries nothing: given windows, or random ones."""
+
+    windows: list[Annotated[tuple[Seconds, PositiveSeconds], Field(strict=False)]] | None = None
+    """Start and end of each."""
+    mean_up: PositiveSeconds | None = None
+    """Mean of the exponential times between random outages."""
+    mean_down: PositiveSeconds | None = None
+    """Mean of their exponential lengths."""
+    duration: PositiveSeconds = 3600.0
+    """How much is drawn; it repeats."""
+    seed: int | None = Field(None, ge=0, le=SEED_MAX)
+    """Fixes the draw; each replication has its own when absent."""
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> Self:
+        random = (self.mean_up, self.mean_down)
+        if (self.windows is not None) == any(value is not None for value in random):
+            raise _refusal(
+                "must have either windows or mean_up and mean_down",
+                "write 'windows: [[10 s, 12 s]]' or 'mean_up: 60 s, mean_down: 2 s'",
+            )
+        if self.windows is not None and {"duration", "seed"} & self.model_fields_set:
+            raise _refusal("duration and seed have no effect on given windows", "remove them")
+        if self.windows is None and None in random:
+            raise _refusal("must have both mean_up and mean_down", "add the other")
+        edges = [edge for window in self.windows or () for edge in window]
+        if edges != sorted(set(edges)):
+            raise _refusal(
+                "must have windows that end after they start, in order, and apart",
+                "write 'windows: [[10 s, 12 s], [40 s, 41 s]]'",
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _what_counts(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is absent, so that it reads back."""
+        options = {"duration"} - self.model_fields_set
+        return {
+            key: value
+            for key, value in handler(self).items()
+            if value is not None and key not in options
+        }
+
+
+class MarkovSection(Section):
+    """A rate that jumps between states: a continuous-time Markov chain, drawn up front."""
+
+    rates: list[BitRatePerSecondOrZero] = Field(min_length=2, max_length=1000)
+    """Rate of each state."""
+    dwell: list[PositiveSeconds]
+    """Mean of the exponential time in each state."""
+    transitions: list[list[float]] | None = None
+    """Probability of the next state, a row per state, zero on the diagonal; the neighbours in the
+    list with equal probability when absent."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        states = len(self.rates)
+        if len(self.dwell) != states:
+            raise _refusal("must have one dwell time per rate", f"give {states} dwell times")
+        if not any(self.rates):
+            raise _refusal("must not be zero for ever", "give a state a rate above zero")
+        rows = self.transitions
+        if rows is None:
+            return self
+        sound = len(rows) == states and all(
+            len(row) == states and min(row) >= 0 and row[index] == 0 and abs(sum(row) - 1) < 1e-9
+            for index, row in enumerate(rows)
+        )
+        if not sound:
+            raise _refusal(
+                f"must have {states} rows of {states} transitions that sum to 1,"
+                " none to the state itself",
+                "write [[0, 1], [1, 0]] for two states",
+            )
+        return self
+
+
+class TokenBucketSection(Section):
+    """A shaper: bursts at the peak rate while tokens last, then the token rate."""
+
+    rate: BitRatePerSecond
+    """Rate of the tokens."""
+    burst: PositiveBytes
+    """How many the bucket holds; it is full at the start."""
+    peak: BitRatePerSecond | None = None
+    """Rate while there are tokens; unlimited when absent."""
+
+    @model_validator(mode="after")
+    def _peak_is_above(self) -> Self:
+        if self.peak is not None and self.peak <= self.rate:
+            raise _refusal("must have a peak above its rate", "raise the peak or leave it out")
+        return self
+
+
+class DirectionSection(Section):
+    """One direction of the link: one kind of capacity, and what happens on it."""
+
+    rate: BitRatePerSecond | None = None
+    """One rate for ever."""
+    schedule: (
+        list[Annotated[tuple[Seconds, BitRatePerSecondOrZero], Field(strict=False)]] | None
+    ) = Field(None, min_length=1)
+    """Times, the first of them 0 s, and the rate from each on; the last holds for ever."""
+    trace: str | None = Field(None, min_length=1)
+    """File of a measured trace; it repeats."""
+    markov: MarkovSection | None = None
+    """A chain of rates."""
+    generate: Literal["lte", "5g", "wifi"] | None = None
+    """A synthetic trace of this kind of network."""
+    token_bucket: TokenBucketSection | None = None
+    """A shaper."""
+    repeat: PositiveSeconds | None = None
+    """With a schedule: when it starts over."""
+    format: TraceFormat | None = None
+    """With a trace: how its file is written."""
+    columns: dict[Literal["time", "rate"], str] | None = None
+    """With a CSV trace: name and unit of its columns, such as {time: t ms, rate: bw kbit/s}."""
+    mean: BitRatePerSecond | None = None
+    """With generate: its mean rate; the kind's own when absent."""
+    duration: PositiveSeconds = 300.0
+    """With markov or generate: how much is drawn; it repeats."""
+    seed: int | None = Field(None, ge=0, le=SEED_MAX)
+    """With markov or generate: fixes the draw; each replication has its own when absent."""
+    transport: Transport = "ideal"
+    """How a message crosses: as bytes, as datagrams, those with retransmission, or by TCP."""
+    mtu: PositiveBytes = 1500.0
+    """Largest packet, headers of IP and transport included."""
+    header: Bytes | None = None
+    """Bytes of each packet that are IP's and the transport's; 28 B for UDP, 52 B for TCP, 0 B for
+    ideal when absent."""
+    frame: Bytes | None = None
+    """Bytes around each packet; Ethernet's 38 B, or 0 B for ideal, when absent."""
+    attempts: int = Field(8, ge=1, le=1000)
+    """With udp-arq or TCP: transmissions of a packet before its message is given up."""
+    buffer: BufferSection = BufferSection()
+    loss: LossSection | None = None
+    jitter: JitterSection | None = None
+    outage: OutageSection | None = None
+
+    @model_validator(mode="after")
+    def _is_one_kind_with_its_own_options(self) -> Self:
+        kind = _exactly_one(self, CAPACITY_KINDS)
+        for option, kinds in _OWNERS.items():
+            if option in self.model_fields_set and kind not in kinds:
+                raise _refusal(
+                    f"{option} has no effect on a direction by {kind}",
+                    f"remove it, or use it with {' or '.join(kinds)}",
+                )
+        if self.schedule is not None:
+            self._schedule_is_sound()
+        if kind == "trace" and self.format is None:
+            raise _refusal(
+                "a trace needs its format", f"add 'format:' and one of {', '.join(TRACE_FORMATS)}"
+            )
+        if (self.format == "csv") != (self.columns is not None):
+            raise _refusal(
+                "columns belong to a csv trace, and it needs them",
+                "write 'columns: {time: t_ms ms, rate: bw kbit/s}' with 'format: csv'",
+            )
+        if self.columns is not None and set(self.columns) != {"time", "rate"}:
+            raise _refusal(
+                "columns must name both time and rate",
+                "write 'columns: {time: t_ms ms, rate: bw kbit/s}'",
+            )
+        self._options_fit(kind)
+        return self
+
+    def _schedule_is_sound(self) -> None:
+        times = [time for time, _ in self.schedule or ()]
+        if times[0] != 0 or times != sorted(set(times)):
+            raise _refusal("a schedule must start at 0 s, with ascending times", "sort it")
+        if self.repeat is not None and self.repeat <= times[-1]:
+            raise _refusal("a schedule must repeat after its last time", "lengthen repeat")
+        last = [rate for _, rate in self.schedule or ()][0 if self.repeat else -1 :]
+        if not any(last):
+            raise _refusal(
+                "a schedule must not be zero for ever", "end it above zero, or add repeat"
+            )
+
+    def _options_fit(self, kind: str) -> None:
+        lossless = self.transport == "ideal"
+        if self.loss is not None and lossless:
+            raise _refusal(
+                "loss has no effect on transport ideal",
+                "add 'transport: udp', 'udp-arq', 'tcp-warm' or 'tcp-cold'",
+            )
+        if "attempts" in self.model_fields_set and self.transport in ("ideal", "udp"):
+            raise _refusal(
+                f"attempts has no effect on transport {self.transport}",
+                "remove it, or use udp-arq or TCP",
+            )
+        by_packet = kind == "token_bucket" or self.format == "mahimahi"
+        if by_packet and self.outage is not None:
+            raise _refusal(
+                "an outage needs a capacity that is a rate over time",
+                "use rate, schedule, markov, generate or another format of trace",
+            )
+        if by_packet and self.loss is not None and self.transport.startswith("tcp"):
+            raise _refusal(
+                "TCP with losses needs a capacity that is a rate over time",
+                "use udp-arq, or rate, schedule, markov, generate or another format of trace",
+            )
+        if (self.header or 0.0) >= self.mtu:
+            raise _refusal("header must leave room in the mtu", "lower it")
+        if not all((value or 0.0).is_integer() for value in (self.mtu, self.header, self.frame)):
+            raise _refusal("mtu, header and frame must be whole bytes", "round them")
+
+    @model_serializer(mode="wrap")
+    def _what_counts(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is absent, and the options of other kinds, so that it reads back."""
+        options = {*_OWNERS, "attempts"} - self.model_fields_set
+        return {
+            key: value
+            for key, value in handler(self).items()
+            if value is not None and key not in options
+        }
+
+
+class _RateOrMapping:
+    """Reads a plain direction as a bit rate, and a mapping as a section.
+
+    A union that pydantic resolves itself would tell of both when one is wrong.
+    """
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        del source
+        rate, mapping = UNION_TAGS
+        choices = {
+            rate: handler.generate_schema(BitRatePerSecond),
+            mapping: handler.generate_schema(DirectionSection),
+        }
+        return core_schema.tagged_union_schema(
+            choices,
+            discriminator=lambda value: (
+                mapping if isinstance(value, dict | DirectionSection) else rate
+            ),
+        )
+
+
+DirectionSetting = Annotated[float | DirectionSection, _RateOrMapping()]
+"""A rate in bit/s for ever, or a section."""
+
+
+def nominal_rate_bit_per_s(setting: float | DirectionSection) -> float:
+    """Give the one rate that a direction is set to.
+
+    Parameters
+    ----------
+    setting
+        A direction.
+
+    Returns
+    -------
+    float
+        Its rate, the mean of what is generated or the rate of its tokens, in bit/s; NaN where the
+        section names no such rate.
+    """
+    if isinstance(setting, float):
+        return setting
+    if setting.token_bucket is not None:
+        return setting.token_bucket.rate
+    named = setting.rate if setting.generate is None else setting.mean
+    return math.nan if named is None else named
+
+
+class LinkSection(Section):
+    """The link: two directions, first come first served unless its medium is shared."""
+
+    uplink: DirectionSetting
+    """From the edge to the server: a rate, or a mapping with exactly one of rate, schedule, trace,
+    markov, generate and token_bucket."""
+    downlink: DirectionSetting
+    """From the server to the edge, written like uplink."""
+    delay: Seconds = 0.0
+    """Propagation delay of each direction; it delays, and never occupies, the link."""
+    medium: Literal["full-duplex", "half-duplex", "shared"] = "full-duplex"
+    """Directions that know nothing of each other; one message at a time, whatever its direction;
+    or all messages of a direction at once, with equal shares of its rate."""
+
+    @model_validator(mode="after")
+    def _shares_rates_only(self) -> Self:
+        if self.medium != "shared":
+            return self
+        for name in ("uplink", "downlink"):
+            section = getattr(self, name)
+            if isinstance(section, float):
+                continue
+            if section.token_bucket is not None or section.format == "mahimahi":
+                raise _refusal(
+                    f"a shared medium needs an {name} that is a rate over time",
+                    "use another kind, or medium full-duplex",
+                )
+            if section.buffer != BufferSection():
+                raise _refusal(
+                    f"a shared medium has no queue, so a buffer of the {name} has no effect",
+                    "remove it, or use medium full-duplex",
+                )
+        return self
+
+
+def _exactly_one(section: Section, names: tuple[str, ...]) -> str:
+    given = [name for name in names if getattr(section, name) is not None]
+    if len(given) != 1:
+        raise _refusal(
+            f"must have exactly one of {', '.join(names)}, and has {' and '.join(given) or 'none'}",
+            "keep one" if given else "add one",
+        )
+    return given[0]
+
+
+def _refusal(rule: str, remedy: str) -> PydanticCustomError:
+    return PydanticCustomError("link", "{rule}", {"rule": rule, "remedy": remedy})
