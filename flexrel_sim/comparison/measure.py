@@ -199,8 +199,5 @@ class Subject:
         layers = prunable_layers(network)
         nonzero = {name: int(layer.weight.count_nonzero()) for name, layer in layers.items()}
         macs = sum(count * self._positions[name] for name, count in nonzero.items())
-        size = sum(
-            shipped_bytes(weight.numel(), int(weight.count_nonzero()))
-            for weight in network.parameters()
-        )
+        size = shipped_bytes(weight.detach().numpy() for weight in network.parameters())
         return sum(nonzero.values()), macs, size

@@ -47,7 +47,7 @@ class Size:
     macs
         Multiply-accumulate operations for one image, counted dense.
     bytes
-        Parameters in the smaller of dense float32 and bitmap with non-zero values, by layer.
+        Parameters as float32, each array in the format that takes the fewest bytes.
     """
 
     accuracy: Estimate
@@ -131,7 +131,7 @@ def _size(network: nn.Module, test: Samples) -> Size:
         wilson_interval(correct, len(labels)),
         sum(layer.nonzero_weights for layer in layers),
         sum(layer.macs for layer in layers),
-        sum(shipped_bytes(layer.weights, layer.nonzero_weights) for layer in layers),
+        shipped_bytes(weight.detach().numpy() for weight in network.parameters()),
     )
 
 
