@@ -14,29 +14,26 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from flexrel_sim.links import fifo, fifo_state, processor_sharing
-from flexrel_sim.simulation.draws import Draws, Windows, no_windows
+from flexrel_sim.links import Buffer, Direction
+from flexrel_sim.links.fifo import fifo, fifo_state
+from flexrel_sim.links.sharing import processor_sharing
+from flexrel_sim.simulation.draws import Draws, no_windows
+from flexrel_sim.simulation.jobs import Jobs, server_jobs
 from flexrel_sim.simulation.kernels import edge_queue, edge_queue_with_limits, worker_queue
-from flexrel_sim.simulation.pool_kernel import Jobs, pool_queue
+from flexrel_sim.simulation.pool_kernel import pool_queue
 from flexrel_sim.simulation.rows import Rows
-from flexrel_sim.simulation.system import Line, System
+from flexrel_sim.simulation.system import System
 from flexrel_sim.simulation.trace import EDGE_REASONS, POOL_REASONS, reason_code
 
-__all__ = ["CompiledEngine", "comes_in_parts", "why_not_compiled"]
+__all__ = ["CompiledEngine", "comes_in_parts"]
 
 _CAME: Final = {"uplink": "edge_end_s", "server": "delivered_s", "downlink": "server_end_s"}
 """Where each stage's arrivals are noted."""
 
 
-def why_not_compiled(system: System) -> str:
-    """Say what this engine has no exact form of; nothing if it is exact for the system."""
-    return "a half-duplex link couples both directions" if system.half_duplex else ""
-
-
 def comes_in_parts(system: System) -> bool:
     """Tell whether a run may come in parts: each stage's state is a few numbers."""
-    lines = (system.uplink, system.downlink)
-    return system.pool.is_plain and all(line.discipline == "fifo" for line in lines)
+    return system.edge_buffer < 0 and system.pool.is_plain and system.medium == "full-duplex"
 
 
 class CompiledEngine:
@@ -45,13 +42,16 @@ class CompiledEngine:
     Parameters
     ----------
     system
-        The system; `why_not_compiled` must have nothing against it.
+        The system; `engines.why_not_compiled` must have nothing against it.
     draws
-        Failures and other tenants; requests come to `run`.
+        Failures and other tenants, where there are any; requests come to `run`.
     """
 
-    def __init__(self, system: System, draws: Draws) -> None:
-        self.system, self.draws = system, draws
+    def __init__(self, system: System, draws: Draws | None = None) -> None:
+        self.system = system
+        self.background = None if draws is None else draws.background
+        self.edge_down = None if draws is None else draws.edge_down
+        self.server_down = None if draws is None else draws.server_down
         held_s = system.calibration_s if system.calibration_where == "edge" else 0.0
         self._device_free_s = np.full(system.devices, held_s)
         self._worker_free_s = np.zeros(system.pool.workers)
@@ -111,20 +111,20 @@ class CompiledEngine:
     def _edge(self, rows: Rows) -> None:
         system = self.system
         arguments = (rows["created_s"], rows["edge_s"], rows["device"], self._device_free_s)
-        if system.edge_buffer < 0 and self.draws.edge_down is None:
+        if system.edge_buffer < 0 and self.edge_down is None:
             rows["edge_start_s"], rows["edge_end_s"] = edge_queue(*arguments)
             return
-        down = self.draws.edge_down or no_windows(system.devices)
+        down = self.edge_down or no_windows(system.devices)
         start_s, end_s, outcome, ended_s = edge_queue_with_limits(
             *arguments, system.edge_buffer, tuple(down)
         )
         rows["edge_start_s"], rows["edge_end_s"] = start_s, end_s
         rows.drop(outcome > 0, EDGE_REASONS[outcome], ended_s)
 
-    def _link(self, name: str, line: Line, rows: Rows) -> None:
+    def _link(self, name: str, line: Direction, rows: Rows) -> None:
         came_s, wire_bytes = rows[_CAME[name]], rows[f"{name}_bytes"]
         order = _order(came_s)
-        if line.discipline == "sharing":
+        if self.system.medium == "shared":
             start_s, end_s, full = processor_sharing(
                 _sorted(came_s, order), _sorted(wire_bytes, order), line.capacity, line.buffer
             )
@@ -138,11 +138,11 @@ class CompiledEngine:
             )
         out_s = end_s + (line.delay_s + _sorted(rows[f"{name}_extra_s"], order))
         if line.in_order:
-            out_s = self._in_order(name, out_s)
+            out_s = self._in_order(name, out_s, end_s)
         rows[f"{name}_start_s"] = _unsorted(start_s, order)
         rows[f"{name}_end_s"] = _unsorted(end_s, order)
         out_s = _unsorted(out_s, order)
-        if line.buffer.bounded:
+        if line.buffer != Buffer():
             full = _unsorted(full, order)
             rows.drop(full, reason_code(f"{name} full"), came_s)
         lost = rows[f"{name}_lost"]
@@ -155,29 +155,32 @@ class CompiledEngine:
         else:
             self._answer(rows, out_s)
 
-    def _in_order(self, name: str, out_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Let nothing overtake; what was dropped (NaN) holds nobody up."""
+    def _in_order(
+        self, name: str, out_s: NDArray[np.float64], end_s: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Let nothing overtake what left the line before; what was dropped holds nobody up."""
         if out_s.size == 0:
             return out_s
-        dropped = np.isnan(out_s)
-        held_s = np.maximum.accumulate(np.where(dropped, -np.inf, out_s))
-        held_s = np.maximum(held_s, self._last_out_s[name])
+        order = _order(end_s)
+        left_s = _sorted(out_s, order)
+        held_s = np.fmax.accumulate(left_s)
+        held_s = np.fmax(held_s, self._last_out_s[name])
         self._last_out_s[name] = float(held_s[-1])
-        return np.where(dropped, np.nan, held_s)
+        return np.where(np.isnan(out_s), np.nan, _unsorted(held_s, order))
 
     def _server(self, rows: Rows) -> None:
         pool, came_s = self.system.pool, rows["delivered_s"]
         order = _order(came_s)
-        if pool.is_plain and self.draws.background is None and self.draws.server_down is None:
+        if pool.is_plain and self.background is None and self.server_down is None:
             service_s = self.system.server_s * _sorted(rows["server_factor"], order)
             start_s, end_s = worker_queue(_sorted(came_s, order), service_s, self._worker_free_s)
             rows["server_start_s"] = _unsorted(start_s, order)
             rows["server_end_s"] = _unsorted(end_s, order)
             rows["batch"] = np.ones(rows.count, np.int32)
             return
-        jobs = self._jobs(rows)
+        jobs = server_jobs(self.system, self.background, rows, came_s)
         order = np.argsort(jobs.arrival_s, kind="stable")
-        failures = self.draws.server_down or no_windows(pool.workers)
+        failures = self.server_down or no_windows(pool.workers)
         result = pool_queue(
             Jobs(*(column[order] for column in jobs)),
             np.array(pool.batch_s),
@@ -193,31 +196,6 @@ class CompiledEngine:
         )
         rows["server_start_s"], rows["server_end_s"], rows["batch"] = start_s, end_s, batch
         rows.drop(outcome > 0, POOL_REASONS[outcome], ended_s)
-
-    def _jobs(self, rows: Rows) -> Jobs:
-        """List what comes to the server: requests first, then other tenants' jobs."""
-        expires_s = np.full(rows.count, np.inf)
-        if self.system.drop_late:
-            expires_s = rows["created_s"] + self.system.deadline_s
-        own = (
-            rows["delivered_s"],
-            np.full(rows.count, np.nan),
-            rows["server_factor"],
-            rows["tier"],
-            expires_s,
-        )
-        other = self.draws.background
-        if other is None:
-            return Jobs(*own)
-        count = other.arrival_s.size
-        theirs = (
-            other.arrival_s,
-            other.service_s,
-            np.ones(count),
-            np.full(count, other.tier),
-            np.full(count, np.inf),
-        )
-        return Jobs(*(np.concatenate(pair) for pair in zip(own, theirs, strict=True)))
 
     def _answer(self, rows: Rows, answered_s: NDArray[np.float64]) -> None:
         rows["answered_s"] = answered_s

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from flexrel_sim.links import Transfers
 from flexrel_sim.scenario.schema import (
     BackgroundSection,
     FailureSection,
@@ -21,6 +22,7 @@ from flexrel_sim.scenario.schema import (
     WorkloadSection,
 )
 from flexrel_sim.simulation.streams import Streams
+from flexrel_sim.simulation.system import System
 from flexrel_sim.simulation.workload import Arrivals, arrivals
 
 __all__ = ["Background", "Draws", "Windows", "disturbed", "draw", "unit_factors"]
@@ -80,28 +82,6 @@ class Background:
 
 
 @dataclass(frozen=True)
-class Wire:
-    """What one direction of the link does to each request, each of shape ``(requests,)``.
-
-    Parameters
-    ----------
-    wire_bytes
-        Bytes put on the wire: payload, headers and retransmissions.
-    retransmissions
-        Packets sent again.
-    extra_delay_s
-        Round trips and jitter: they delay, and never occupy.
-    lost
-        Whether it never arrives.
-    """
-
-    wire_bytes: NDArray[np.int64]
-    retransmissions: NDArray[np.int64]
-    extra_delay_s: NDArray[np.float64]
-    lost: NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
 class Draws:
     """What chance decides in one replication; arrays are of shape ``(requests,)``.
 
@@ -131,8 +111,8 @@ class Draws:
     server_factor: NDArray[np.float64]
     device: NDArray[np.int32] | None = None
     tier: NDArray[np.int64] | None = None
-    uplink: Wire | None = None
-    downlink: Wire | None = None
+    uplink: Transfers | None = None
+    downlink: Transfers | None = None
     background: Background | None = None
     edge_down: Windows | None = field(default=None)
     server_down: Windows | None = field(default=None)
@@ -232,6 +212,52 @@ def disturbed(draws: Draws, scenario: SystemScenario, seed: int, replication: in
         edge_down=_windows(edge.failures, edge.count, until_s, streams["edge failures"]),
         server_down=_windows(server.failures, server.workers, until_s, streams["server failures"]),
     )
+
+
+class ChannelState(dict[str, NDArray[np.int64]]):
+    """State of each direction's loss process, carried from one part of a run to the next."""
+
+
+def transferred(
+    draws: Draws,
+    system: System,
+    payload_bytes: NDArray[np.int64],
+    streams: Streams,
+    channel: ChannelState,
+) -> Draws:
+    """Draw what the link does to every request: headers, retransmissions, losses and jitter.
+
+    Parameters
+    ----------
+    draws
+        The requests.
+    system
+        Whose link it is.
+    payload_bytes
+        Payload of every test sample, shape ``(samples,)``.
+    streams
+        Generators by name.
+    channel
+        State of the loss processes; changed.
+
+    Returns
+    -------
+    Draws
+        The same requests with their transfers.
+    """
+    if not system.crosses_link:
+        return draws
+    # Here, not at the top: numba is a third of a second that `--help` need not wait for.
+    from flexrel_sim.links.transfers import new_channel, transfers  # noqa: PLC0415
+
+    sent = {}
+    for name, sizes in (
+        ("uplink", payload_bytes[draws.sample]),
+        ("downlink", np.full(draws.sample.size, system.answer_bytes)),
+    ):
+        state = channel.setdefault(name, new_channel())
+        sent[name] = transfers(getattr(system, name), sizes, streams[name], state)
+    return replace(draws, uplink=sent["uplink"], downlink=sent["downlink"])
 
 
 def unit_factors(

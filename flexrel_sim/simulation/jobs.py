@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from flexrel_sim.simulation.draws import Draws
+from flexrel_sim.simulation.draws import Background
 from flexrel_sim.simulation.rows import Rows
 from flexrel_sim.simulation.system import System
 
@@ -39,14 +39,16 @@ class Jobs(NamedTuple):
 
 
 def server_jobs(
-    system: System, draws: Draws, rows: Rows, arrival_s: NDArray[np.float64]
+    system: System, background: Background | None, rows: Rows, arrival_s: NDArray[np.float64]
 ) -> Jobs:
     """List what comes to the server: requests first, then other tenants' jobs.
 
     Parameters
     ----------
-    system, draws
-        The system, and who else comes.
+    system
+        Where they come to.
+    background
+        Who else comes.
     rows
         The requests.
     arrival_s
@@ -67,15 +69,14 @@ def server_jobs(
         rows["tier"],
         expires_s,
     )
-    other = draws.background
-    if other is None:
+    if background is None:
         return Jobs(*own)
-    count = other.arrival_s.size
+    count = background.arrival_s.size
     theirs = (
-        other.arrival_s,
-        other.service_s,
+        background.arrival_s,
+        background.service_s,
         np.ones(count),
-        np.full(count, other.tier),
+        np.full(count, background.tier),
         np.full(count, np.inf),
     )
     return Jobs(*(np.concatenate(pair) for pair in zip(own, theirs, strict=True)))

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from flexrel_sim.simulation.clock import DONE, FAILURE, TIMEOUT, Clock
+from flexrel_sim.simulation.jobs import Jobs
 from flexrel_sim.simulation.outcomes import CRASHED, EXPIRED, FULL
-from flexrel_sim.simulation.pool_kernel import Jobs
 from flexrel_sim.simulation.system import Pool
 
 __all__ = ["PoolStage"]
@@ -177,6 +177,7 @@ class PoolStage:
         if self.pool.requeue:
             for job in reversed(jobs):
                 self.queues[self._queue_of(job)].appendleft(job)
+                self.on_start(job, float("nan"), 0)
             self.waiting += len(jobs)
         else:
             for job in jobs:

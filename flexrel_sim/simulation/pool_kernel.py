@@ -12,35 +12,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from flexrel_sim.simulation.jobs import Jobs
 from flexrel_sim.simulation.outcomes import CRASHED, EXPIRED, FULL
 
-__all__ = ["Jobs", "pool_queue"]
+__all__ = ["pool_queue"]
 
 _DONE, _FAILURE, _ARRIVAL, _TIMEOUT = 0, 1, 2, 3
-
-
-class Jobs(NamedTuple):
-    """What comes to a pool, each of shape ``(n,)``.
-
-    Parameters
-    ----------
-    arrival_s
-        When it comes; ascending.
-    service_s
-        Service time of another tenant's job; NaN for a request, which is served in batches.
-    factor
-        Multiple of the batch's time, taken from its first request.
-    tier
-        Priority; 0 goes first.
-    expires_s
-        A request that would be started after this time is discarded instead.
-    """
-
-    arrival_s: NDArray[np.float64]
-    service_s: NDArray[np.float64]
-    factor: NDArray[np.float64]
-    tier: NDArray[np.int64]
-    expires_s: NDArray[np.float64]
 
 
 class _Queues(NamedTuple):

@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from flexrel_sim.simulation.draws import Draws, Wire
+from flexrel_sim.links import Transfers
+from flexrel_sim.simulation.draws import Draws
 from flexrel_sim.simulation.rows import Rows
 from flexrel_sim.simulation.system import System
 from flexrel_sim.simulation.trace import DROPPED, IN_FLIGHT, STAMPS, Trace
@@ -125,11 +126,11 @@ def _outcomes(
     return outcome
 
 
-def _alone(wire_bytes: NDArray[np.int64]) -> Wire:
+def _alone(wire_bytes: NDArray[np.int64]) -> Transfers:
     count = wire_bytes.size
     # One zero for all: nobody writes into these.
     nothing = np.broadcast_to(np.int64(0), count)
-    return Wire(
+    return Transfers(
         wire_bytes,
         nothing,
         np.broadcast_to(np.float64(0), count),

@@ -7,20 +7,27 @@ order things happen that happen at the same time.
 
 from __future__ import annotations
 
+from typing import Final, TypeVar
+
 import numpy as np
 
+from flexrel_sim.links import Direction
 from flexrel_sim.simulation.clock import ARRIVAL, Clock
 from flexrel_sim.simulation.draws import Draws, no_windows
 from flexrel_sim.simulation.jobs import server_jobs
-from flexrel_sim.simulation.lines import FifoLine, SharedLine
+from flexrel_sim.simulation.lines import FifoMedium, SharedMedium
 from flexrel_sim.simulation.outcomes import CRASHED, DOWN, EXPIRED, FULL
 from flexrel_sim.simulation.pool import PoolStage
 from flexrel_sim.simulation.rows import Rows
 from flexrel_sim.simulation.stages import DeviceStage
-from flexrel_sim.simulation.system import Line, System
+from flexrel_sim.simulation.system import System
 from flexrel_sim.simulation.trace import STAMPS, reason_code
 
 __all__ = ["SimpyEngine"]
+
+M = TypeVar("M", FifoMedium, SharedMedium)
+
+LINES: Final = ("uplink", "downlink")
 
 _REASONS = {
     ("edge", FULL): "edge full",
@@ -54,13 +61,13 @@ class SimpyEngine:
         self._devices = self._edge_devices(draws)
         self._on_device: list[int] = rows["device"].tolist()
         if system.crosses_link:
-            self._lines = self._link_lines()
-            self._extra_s = {
-                name: (getattr(system, name).delay_s + rows[f"{name}_extra_s"]).tolist()
-                for name in ("uplink", "downlink")
+            self._media = self._link_media()
+            self._lost = {name: rows[f"{name}_lost"].tolist() for name in LINES}
+            self._out_after_s = {
+                name: (line.delay_s + rows[f"{name}_extra_s"]).tolist()
+                for name, line in self._lines.items()
             }
-            self._lost = {name: rows[f"{name}_lost"].tolist() for name in ("uplink", "downlink")}
-            self._last_out_s = {"uplink": float("-inf"), "downlink": float("-inf")}
+            self._last_out_s = dict.fromkeys(LINES, float("-inf"))
             self._pool = self._server_pool(draws)
 
     def run(self) -> Rows:
@@ -106,22 +113,24 @@ class SimpyEngine:
             for device in range(system.devices)
         ]
 
-    def _link_lines(self) -> dict[str, FifoLine | SharedLine]:
-        system = self.system
-        up = self._line("uplink", system.uplink)
-        if not system.half_duplex:
-            return {"uplink": up, "downlink": self._line("downlink", system.downlink)}
-        return {"uplink": up, "downlink": up}
+    @property
+    def _lines(self) -> dict[str, Direction]:
+        return {"uplink": self.system.uplink, "downlink": self.system.downlink}
 
-    def _line(self, name: str, line: Line) -> FifoLine | SharedLine:
-        kind = FifoLine if line.discipline == "fifo" else SharedLine
-        return kind(
-            self.clock, line, self.rows[f"{name}_bytes"].tolist(), self._line_started, self._line_ended
-        )
+    def _link_media(self) -> dict[str, FifoMedium | SharedMedium]:
+        if self.system.medium == "half-duplex":
+            return dict.fromkeys(LINES, self._medium(FifoMedium, *LINES))
+        kind = SharedMedium if self.system.medium == "shared" else FifoMedium
+        return {name: self._medium(kind, name) for name in LINES}
+
+    def _medium(self, kind: type[M], *names: str) -> M:
+        sizes = {name: self.rows[f"{name}_bytes"].tolist() for name in names}
+        lines = {name: self._lines[name] for name in names}
+        return kind(self.clock, lines, sizes, self._line_started, self._line_ended)
 
     def _server_pool(self, draws: Draws) -> PoolStage:
         system, rows = self.system, self.rows
-        jobs = server_jobs(system, draws, rows, np.full(rows.count, np.nan))
+        jobs = server_jobs(system, draws.background, rows, np.full(rows.count, np.nan))
         down = draws.server_down or no_windows(system.pool.workers)
         failures = [down.of(worker) for worker in range(system.pool.workers)]
         pool = PoolStage(
@@ -132,3 +141,62 @@ class SimpyEngine:
             job = rows.count + place
             self.clock.at(came_s, ARRIVAL, job, pool.arrive, job)
         return pool
+
+    def _edge_started(self, index: int, now: float) -> None:
+        self.stamps["edge_start_s"][index] = now
+
+    def _edge_ended(self, index: int, outcome: int, now: float) -> None:
+        if outcome:
+            self._drop(index, _REASONS["edge", outcome], now)
+            return
+        self.stamps["edge_end_s"][index] = now
+        if self.system.crosses_link:
+            self.clock.pass_on(index, self._media["uplink"].arrive, "uplink", index)
+        else:
+            self._answer(index)
+
+    def _line_started(self, name: str, index: int, now: float) -> None:
+        self.stamps[f"{name}_start_s"][index] = now
+
+    def _line_ended(self, name: str, index: int, outcome: int, now: float) -> None:
+        if outcome:
+            self._drop(index, f"{name} full", now)
+            return
+        self.stamps[f"{name}_end_s"][index] = now
+        out_s = now + self._out_after_s[name][index]
+        if self._lines[name].in_order:
+            out_s = self._last_out_s[name] = max(out_s, self._last_out_s[name])
+        self.clock.at(out_s, ARRIVAL, index, self._out, name, index)
+
+    def _out(self, name: str, index: int) -> None:
+        """Come out of the link at its other end, if it is not lost on the way."""
+        if self._lost[name][index]:
+            self._drop(index, f"{name} lost", self.clock.now)
+        elif name == "uplink":
+            self.stamps["delivered_s"][index] = self.clock.now
+            self._pool.arrive(index)
+        else:
+            self._answer(index)
+
+    def _server_started(self, job: int, now: float, batch: int) -> None:
+        if job < self.rows.count:
+            self.stamps["server_start_s"][job] = now
+            self.batch[job] = batch
+
+    def _server_ended(self, job: int, outcome: int, now: float) -> None:
+        if job >= self.rows.count:
+            return
+        if outcome:
+            self.batch[job] = 0
+            self._drop(job, _REASONS["server", outcome], now)
+            return
+        self.stamps["server_end_s"][job] = now
+        # A batch ends as one: each of its requests goes on at its own place of creation.
+        self.clock.at(now, ARRIVAL, job, self._media["downlink"].arrive, "downlink", job)
+
+    def _answer(self, index: int) -> None:
+        self.stamps["answered_s"][index] = self.stamps["ended_s"][index] = self.clock.now
+
+    def _drop(self, index: int, reason: str, now: float) -> None:
+        self.stamps["ended_s"][index] = now
+        self.reason[index] = reason_code(reason)

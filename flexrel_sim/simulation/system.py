@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-from flexrel_sim.links import Buffer, Capacity
+from flexrel_sim.links import Buffer, Direction
 
-__all__ = ["Line", "Pool", "Stage", "System"]
+__all__ = ["Pool", "Stage", "System"]
 
 
 @dataclass(frozen=True)
@@ -44,31 +44,6 @@ class Stage:
         """Give ρ, the share of its capacity that this many requests per second and device ask."""
         own = rate_per_s * self.users * self.mean_service_time_s / self.workers
         return own + self.other_load
-
-
-@dataclass(frozen=True)
-class Line:
-    """One direction of the link.
-
-    Parameters
-    ----------
-    capacity
-        What it can carry when.
-    delay_s
-        Propagation delay: it delays, and never occupies.
-    buffer
-        What may wait.
-    discipline
-        ``fifo``: one message after the other; ``sharing``: all at once, in equal parts.
-    in_order
-        Whether jitter never lets a message overtake the one before it.
-    """
-
-    capacity: Capacity
-    delay_s: float = 0.0
-    buffer: Buffer = field(default_factory=Buffer)
-    discipline: Literal["fifo", "sharing"] = "fifo"
-    in_order: bool = True
 
 
 @dataclass(frozen=True)
@@ -126,8 +101,10 @@ class System:
         How many edge devices there are.
     edge_buffer
         How many requests may wait on one device; -1 for any number.
-    half_duplex
-        Whether both directions take turns on one medium, first come first served.
+    medium
+        ``full-duplex``: two directions that know nothing of each other; ``half-duplex``: one
+        message at a time, whatever its direction; ``shared``: all messages of a direction at
+        once, in equal parts of its rate.
     deadline_s
         An answer later than this after creation is late.
     drop_late
@@ -145,15 +122,15 @@ class System:
     """
 
     edge_s: float
-    uplink: Line
-    downlink: Line
+    uplink: Direction
+    downlink: Direction
     pool: Pool
     answer_bytes: int
     crosses_link: bool
     edge_power_w: float
     devices: int = 1
     edge_buffer: int = -1
-    half_duplex: bool = False
+    medium: Literal["full-duplex", "half-duplex", "shared"] = "full-duplex"
     deadline_s: float = float("inf")
     drop_late: bool = False
     estimated: tuple[str, ...] = ()
@@ -172,13 +149,13 @@ class System:
         """Mean service time of one request alone on a server worker."""
         return self.pool.batch_s[1]
 
-    def stages(self, uplink_bytes: float, downlink_bytes: float) -> tuple[Stage, ...]:
+    def stages(self, payload_bytes: float) -> tuple[Stage, ...]:
         """List the stages that a request passes, in order.
 
         Parameters
         ----------
-        uplink_bytes, downlink_bytes
-            Mean bytes that a request puts on the wire in each direction.
+        payload_bytes
+            Mean payload of a request.
 
         Returns
         -------
@@ -188,9 +165,9 @@ class System:
         edge = Stage("edge", self.edge_s, 1, "edge.device", bounded=self.edge_buffer >= 0)
         if not self.crosses_link:
             return (edge,)
-        up_s = 8 * uplink_bytes / self.uplink.capacity.mean_rate_bit_per_s
-        down_s = 8 * downlink_bytes / self.downlink.capacity.mean_rate_bit_per_s
-        if self.half_duplex:
+        up_s = self.uplink.mean_transmission_s(payload_bytes)
+        down_s = self.downlink.mean_transmission_s(self.answer_bytes)
+        if self.medium == "half-duplex":
             up_s = down_s = up_s + down_s
         largest = len(self.pool.batch_s) - 1
         return (
@@ -210,5 +187,6 @@ class System:
 
 
 def _line_stage(name: Literal["uplink", "downlink"], seconds: float, system: System) -> Stage:
-    line: Line = getattr(system, name)
-    return Stage(name, seconds, 1, f"link.{name}", system.devices, line.buffer != Buffer())
+    direction: Direction = getattr(system, name)
+    bounded = direction.buffer != Buffer()
+    return Stage(name, seconds, 1, f"link.{name}", system.devices, bounded)

@@ -30,11 +30,14 @@ class Arrivals:
         Which edge device creates it, shape ``(n,)``.
     sample
         Which test sample it carries, where the workload says so.
+    last
+        Whether no part comes after this one.
     """
 
     created_s: NDArray[np.float64]
     device: NDArray[np.int32]
     sample: NDArray[np.int64] | None = None
+    last: bool = True
 
 
 def arrivals(workload: WorkloadSection, devices: int, streams: Streams, folder: Path) -> Arrivals:
@@ -104,8 +107,9 @@ def arrivals_in_parts(
         unit = unit[unit < horizon]
         device = owners.integers(devices, size=size) if devices > 1 else np.zeros(size, np.int64)
         created_s = clock.times_s(unit)
-        yield Arrivals(created_s, device[: unit.size].astype(np.int32))
-        if elapsed >= horizon:
+        last = elapsed >= horizon
+        yield Arrivals(created_s, device[: unit.size].astype(np.int32), last=last)
+        if last:
             return
 
 
