@@ -10,28 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexrel_sim.links.capacity import Capacity
+from flexrel_sim.links.direction import Buffer
 from flexrel_sim.links.kernels import fifo_kernel, new_state
 
-__all__ = ["Buffer", "Carried", "FifoState", "fifo", "fifo_state"]
-
-
-@dataclass(frozen=True)
-class Buffer:
-    """How much may wait for a direction; the message under way does not count.
-
-    A message that finds no room at its arrival is dropped (drop-tail). At an equal time the next
-    message starts, and leaves the buffer, before an arriving one is judged.
-
-    Parameters
-    ----------
-    size_bytes
-        Wire bytes that may wait.
-    messages
-        Messages that may wait.
-    """
-
-    size_bytes: float = math.inf
-    messages: float = math.inf
+__all__ = ["Carried", "FifoState", "fifo", "fifo_state"]
 
 
 @dataclass

@@ -21,7 +21,9 @@ from flexrel_sim.units import (
     Bytes,
     PositiveBytes,
     PositiveSeconds,
+    QuantityKind,
     Seconds,
+    parse_quantity,
 )
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "TokenBucketSection",
     "Transport",
     "nominal_rate_bit_per_s",
+    "parse_column",
 ]
 
 CAPACITY_KINDS: Final = ("rate", "schedule", "trace", "markov", "generate", "token_bucket")
@@ -61,6 +64,10 @@ _OWNERS: Final = {
     "seed": ("markov", "generate"),
 }
 """Options that only some kinds of capacity have."""
+
+_TIME: Final = QuantityKind("duration", "s", ("20 ms",), zero=True)
+
+_RATE: Final = QuantityKind("bit rate", "bit/s", ("10 Mbit/s",), zero=True)
 
 Transport = Literal["ideal", "udp", "udp-arq", "tcp-warm", "tcp-cold"]
 
@@ -280,6 +287,9 @@ class DirectionSection(Section):
                 "columns must name both time and rate",
                 "write 'columns: {time: t_ms ms, rate: bw kbit/s}'",
             )
+        for column in ("time", "rate"):
+            if self.columns is not None:
+                parse_column(column, self.columns[column])
         self._options_fit(kind)
         return self
 
@@ -359,6 +369,41 @@ class _RateOrMapping:
 
 DirectionSetting = Annotated[float | DirectionSection, _RateOrMapping()]
 """A rate in bit/s for ever, or a section."""
+
+
+def parse_column(quantity: str, text: str) -> tuple[str, float]:
+    """Read what a file's column is called and measured in.
+
+    Parameters
+    ----------
+    quantity
+        ``time`` or ``rate``.
+    text
+        Its name and unit, such as ``bw kbit/s``; the name may have spaces, the unit has none.
+
+    Returns
+    -------
+    name, unit
+        The name, and one unit of it in s or bit/s.
+
+    Raises
+    ------
+    PydanticCustomError
+        If there is no name, or no unit of the quantity.
+    """
+    name, _, unit = text.rpartition(" ")
+    kind = {"time": _TIME, "rate": _RATE}[quantity]
+    try:
+        value = parse_quantity(f"1 {unit}", kind)
+    except ValueError:
+        value = 0.0
+    if not name or not value:
+        example = {"time": "t_ms ms", "rate": "bw kbit/s"}[quantity]
+        raise _refusal(
+            f"columns.{quantity} must be a name and a unit of {kind.what}, and is {text!r}",
+            f"write '{quantity}: {example}'",
+        )
+    return name, value
 
 
 def nominal_rate_bit_per_s(setting: float | DirectionSection) -> float:
