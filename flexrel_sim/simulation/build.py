@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from flexrel_sim.hardware import Device, find_device, service_time_s
-from flexrel_sim.links import Direction
+from flexrel_sim.links.resolve import ResolvedLink
 from flexrel_sim.profile import Layer, Profile
 from flexrel_sim.scenario import SystemScenario
 from flexrel_sim.scenario.schema import BatchSection
@@ -18,7 +18,7 @@ def build_system(
     scenario: SystemScenario,
     profile: Profile,
     folder: Path,
-    directions: tuple[Direction, Direction],
+    link: ResolvedLink,
 ) -> System:
     """Put a profile on the scenario's devices and link.
 
@@ -30,7 +30,7 @@ def build_system(
         The operating point.
     folder
         Where a relative path of a device file starts.
-    directions
+    link
         Uplink and downlink, resolved.
 
     Returns
@@ -55,8 +55,8 @@ def build_system(
     workload, other = scenario.workload, scenario.server.background
     return System(
         edge_s=_half_s(given["edge"], edge_device, profile.head),
-        uplink=directions[0],
-        downlink=directions[1],
+        uplink=link.uplink,
+        downlink=link.downlink,
         pool=_pool(scenario, server_device, profile, calibration_s),
         answer_bytes=profile.answer_bytes,
         crosses_link=profile.crosses_link,
@@ -76,9 +76,7 @@ def build_system(
     )
 
 
-def _pool(
-    scenario: SystemScenario, device: Device, profile: Profile, calibration_s: float
-) -> Pool:
+def _pool(scenario: SystemScenario, device: Device, profile: Profile, calibration_s: float) -> Pool:
     server, batch = scenario.server, scenario.server.batch
     batch_s = _batch_s(batch, server.service_time, device, profile.tail)
     timeout_s = 0.0 if batch is None else batch.timeout

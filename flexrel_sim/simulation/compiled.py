@@ -14,9 +14,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from flexrel_sim.links import Buffer, Direction
+from flexrel_sim.links import Direction, PiecewiseConstant
 from flexrel_sim.links.fifo import fifo, fifo_state
-from flexrel_sim.links.sharing import processor_sharing
+from flexrel_sim.links.sharing import processor_sharing, sharing_state
 from flexrel_sim.simulation.draws import Draws, no_windows
 from flexrel_sim.simulation.jobs import Jobs, server_jobs
 from flexrel_sim.simulation.kernels import edge_queue, edge_queue_with_limits, worker_queue
@@ -33,7 +33,8 @@ _CAME: Final = {"uplink": "edge_end_s", "server": "delivered_s", "downlink": "se
 
 def comes_in_parts(system: System) -> bool:
     """Tell whether a run may come in parts: each stage's state is a few numbers."""
-    return system.edge_buffer < 0 and system.pool.is_plain and system.medium == "full-duplex"
+    plain = system.edge_buffer < 0 and system.pool.is_plain and not system.drop_late
+    return plain and system.medium == "full-duplex"
 
 
 class CompiledEngine:
@@ -125,9 +126,8 @@ class CompiledEngine:
         came_s, wire_bytes = rows[_CAME[name]], rows[f"{name}_bytes"]
         order = _order(came_s)
         if self.system.medium == "shared":
-            start_s, end_s, full = processor_sharing(
-                _sorted(came_s, order), _sorted(wire_bytes, order), line.capacity, line.buffer
-            )
+            start_s, end_s = _shared(line, _sorted(came_s, order), _sorted(wire_bytes, order))
+            full = None
         else:
             start_s, end_s, full = fifo(
                 _sorted(came_s, order),
@@ -142,7 +142,7 @@ class CompiledEngine:
         rows[f"{name}_start_s"] = _unsorted(start_s, order)
         rows[f"{name}_end_s"] = _unsorted(end_s, order)
         out_s = _unsorted(out_s, order)
-        if line.buffer != Buffer():
+        if full is not None and full.any():
             full = _unsorted(full, order)
             rows.drop(full, reason_code(f"{name} full"), came_s)
         lost = rows[f"{name}_lost"]
@@ -171,7 +171,8 @@ class CompiledEngine:
     def _server(self, rows: Rows) -> None:
         pool, came_s = self.system.pool, rows["delivered_s"]
         order = _order(came_s)
-        if pool.is_plain and self.background is None and self.server_down is None:
+        undisturbed = self.background is None and self.server_down is None
+        if pool.is_plain and undisturbed and not self.system.drop_late:
             service_s = self.system.server_s * _sorted(rows["server_factor"], order)
             start_s, end_s = worker_queue(_sorted(came_s, order), service_s, self._worker_free_s)
             rows["server_start_s"] = _unsorted(start_s, order)
@@ -203,6 +204,18 @@ class CompiledEngine:
             rows["ended_s"] = np.where(np.isnan(answered_s), rows["ended_s"], answered_s)
         else:
             rows["ended_s"] = answered_s
+
+
+def _shared(
+    line: Direction, came_s: NDArray[np.float64], wire_bytes: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give start and end of messages on a shared medium; each starts as it comes."""
+    if not isinstance(line.capacity, PiecewiseConstant):
+        raise TypeError("a shared medium needs a rate over time")
+    left = processor_sharing(came_s, wire_bytes, line.capacity, sharing_state())
+    end_s = np.full(came_s.size, np.nan)
+    end_s[left.index] = left.end_s
+    return came_s, end_s
 
 
 def _order(came_s: NDArray[np.float64]) -> NDArray[np.int64] | None:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 
-from flexrel_sim.links import Direction
+from flexrel_sim.links import Direction, PiecewiseConstant
 from flexrel_sim.simulation.clock import DONE, Clock
 from flexrel_sim.simulation.outcomes import FULL, SERVED
 
@@ -100,6 +100,8 @@ class SharedMedium:
     ) -> None:
         self.clock, self.on_start, self.on_end = clock, on_start, on_end
         ((self.name, line),) = lines.items()
+        if not isinstance(line.capacity, PiecewiseConstant):
+            raise TypeError("a shared medium needs a rate over time")
         self.capacity, self.wire_bytes = line.capacity, wire_bytes[self.name]
         self.under_way: list[tuple[float, int]] = []
         self.each_bytes = 0.0

@@ -150,14 +150,19 @@ class PoolStage:
         """Come back when the first incomplete batch has waited long enough."""
         if not self.waiting or not any(worker.idle for worker in self.workers):
             return
-        oldest_s = min(
-            (self.came_s[waiting[0]] for waiting in self.queues[::2] if waiting),
-            default=float("inf"),
-        )
-        closing_s = oldest_s + self.pool.timeout_s
+        closing_s = self._first_closing_s()
         if closing_s != self.closing_s and closing_s > now:
             self.closing_s = closing_s
-            self.clock.at(closing_s, TIMEOUT, 0, self._dispatch)
+            self.clock.at(closing_s, TIMEOUT, 0, self._close)
+
+    def _first_closing_s(self) -> float:
+        oldest_s = (self.came_s[waiting[0]] for waiting in self.queues[::2] if waiting)
+        return min(oldest_s, default=float("inf")) + self.pool.timeout_s
+
+    def _close(self) -> None:
+        # The batch that this was meant for may have filled up and gone since.
+        if self._first_closing_s() <= self.clock.now:
+            self._dispatch()
 
     def _finish(self, number: int, epoch: int) -> None:
         worker = self.workers[number]

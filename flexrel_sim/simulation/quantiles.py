@@ -16,9 +16,7 @@ EXACT_MAX: Final = 2_000_000
 
 _K: Final = 8192
 
-RANK_ERROR: Final = float(
-    datasketches.kll_doubles_sketch.get_normalized_rank_error(_K, False)
-)
+RANK_ERROR: Final = float(datasketches.kll_doubles_sketch.get_normalized_rank_error(_K, False))
 """A sketched quantile's rank is off by at most this share, with 99 % confidence."""
 
 

@@ -68,9 +68,7 @@ def read_replay(file: Path, devices: int) -> Replay:
     if "created_s" not in table.column_names or set(table.column_names) - set(_COLUMNS):
         rule = "must have a column created_s, and no others than device and sample"
         raise _fault(file, rule, ", ".join(table.column_names), "rename its head")
-    columns = {
-        name: table[name].to_numpy() for name in _COLUMNS if name in table.column_names
-    }
+    columns = {name: table[name].to_numpy() for name in _COLUMNS if name in table.column_names}
     created_s = columns["created_s"].astype(float)
     device = columns.get("device", np.zeros(created_s.size)).astype(np.int32)
     sample = columns["sample"].astype(np.int64) if "sample" in columns else None

@@ -58,7 +58,9 @@ class Rows(dict[str, NDArray[Any]]):
         """Give a column; one that nobody came to is all NaN, or zero for counts."""
         if name in self:
             return self[name]
-        return np.full(self.count, _MISSING[name]) if name in _MISSING else np.zeros(self.count, int)
+        return (
+            np.full(self.count, _MISSING[name]) if name in _MISSING else np.zeros(self.count, int)
+        )
 
     @staticmethod
     def joined(parts: Sequence[Rows]) -> Rows:

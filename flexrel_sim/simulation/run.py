@@ -7,11 +7,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flexrel_sim.links import resolve
+from flexrel_sim.links.resolve import resolve
 from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import SystemScenario
 from flexrel_sim.simulation.build import build_system
-from flexrel_sim.simulation.draws import ChannelState, Draws, disturbed, draw, requests_of, transferred
+from flexrel_sim.simulation.draws import (
+    ChannelState,
+    Draws,
+    disturbed,
+    draw,
+    requests_of,
+    transferred,
+)
 from flexrel_sim.simulation.engines import chosen_engine, simulate
 from flexrel_sim.simulation.figures import Figures, Window
 from flexrel_sim.simulation.requests import requests, trace_of
@@ -84,7 +91,10 @@ def simulate_point(
         If a replication answered no request that counts, or `compiled` was asked for and is not
         exact.
     """
-    runs = [_Run(scenario, profile, folder, number) for number in range(scenario.simulation.replications)]
+    runs = [
+        _Run(scenario, profile, folder, number)
+        for number in range(scenario.simulation.replications)
+    ]
     system = runs[0].system
     stages = system.stages(float(profile.payload_bytes.mean()))
     rate_per_s = runs[0].rate_per_s
@@ -126,9 +136,8 @@ class _Run:
         self.scenario, self.profile, self.folder = scenario, profile, folder
         self.replication = replication
         self.seed = scenario.simulation.seed
-        streams = self._streams()
-        directions = resolve(scenario.link, folder, streams["uplink rate"], streams["downlink rate"])
-        self.system = build_system(scenario, profile, folder, directions)
+        link = resolve(scenario.link, folder, self._streams()["link rates"])
+        self.system = build_system(scenario, profile, folder, link)
         self.engine = chosen_engine(self.system, scenario.simulation.engine)
 
     def _streams(self) -> Streams:
@@ -168,9 +177,7 @@ class _Run:
         draws = disturbed(draws, scenario, self.seed, self.replication)
         streams = self._streams()
         draws = transferred(draws, system, profile.payload_bytes, streams, ChannelState())
-        yield simulate(
-            system, draws, profile.payload_bytes, profile.correct, self.engine, until_s
-        )
+        yield simulate(system, draws, profile.payload_bytes, profile.correct, self.engine, until_s)
 
     def _comes_in_parts(self) -> bool:
         scenario = self.scenario
@@ -178,7 +185,11 @@ class _Run:
             return False
         from flexrel_sim.simulation.compiled import comes_in_parts  # noqa: PLC0415 - numba
 
-        disturbances = (scenario.edge.failures, scenario.server.failures, scenario.server.background)
+        disturbances = (
+            scenario.edge.failures,
+            scenario.server.failures,
+            scenario.server.background,
+        )
         many = (scenario.workload.rate or 0) * scenario.workload.duration * scenario.edge.count
         return (
             many > _PARTS_FROM
@@ -195,9 +206,7 @@ class _Run:
         engine, first = CompiledEngine(system), 0
         services = (scenario.edge.service, scenario.server.service)
         for part in arrivals_in_parts(scenario.workload, scenario.edge.count, streams):
-            draws = requests_of(
-                part, scenario.workload, profile.correct.size, services, streams
-            )
+            draws = requests_of(part, scenario.workload, profile.correct.size, services, streams)
             draws = transferred(draws, system, profile.payload_bytes, streams, channel)
             rows = requests(system, draws, profile.payload_bytes, profile.correct, first)
             first += rows.count

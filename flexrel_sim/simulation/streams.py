@@ -25,8 +25,7 @@ STREAMS: Final = (
     "background",
     "background service",
     "think",
-    "uplink rate",
-    "downlink rate",
+    "link rates",
 )
 """Names of all streams. New ones go to the end, or old seeds would give other draws."""
 

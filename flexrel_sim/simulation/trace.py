@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from flexrel_sim.simulation.outcomes import CRASHED, DOWN, EXPIRED, FULL
 
-__all__ = ["EDGE_REASONS", "POOL_REASONS", "DROPPED", "IN_FLIGHT", "OUTCOMES", "REASONS", "STAMPS", "Trace", "reason_code"]
+__all__ = [
+    "EDGE_REASONS",
+    "POOL_REASONS",
+    "DROPPED",
+    "IN_FLIGHT",
+    "OUTCOMES",
+    "REASONS",
+    "STAMPS",
+    "Trace",
+    "reason_code",
+]
 
 OUTCOMES: Final = ("answered", "late", "dropped", "in flight")
 """How a request can end; a trace holds indices into this."""

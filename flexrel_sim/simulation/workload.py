@@ -166,9 +166,7 @@ def _bursty_clock(
     return _VaryingClock(np.array(times_s), np.array(integral))
 
 
-def _diurnal_clock(
-    diurnal: DiurnalSection, rate_per_s: float, duration_s: float
-) -> _VaryingClock:
+def _diurnal_clock(diurnal: DiurnalSection, rate_per_s: float, duration_s: float) -> _VaryingClock:
     """Integrate ``rate·(1 + a·cos(2π(t - peak)/period))``, on a grid of 1/4096 of the period."""
     period_s = diurnal.period
     peak_s = period_s / 4 if diurnal.peak is None else diurnal.peak

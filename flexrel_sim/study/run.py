@@ -134,9 +134,7 @@ def simulate_study(
     if faults:
         raise ScenarioError(faults)
     by_point = [profile] * len(scenario_file.points)
-    return _simulated(
-        scenario_file, by_point, [], workers, progress=progress, traces=traces
-    )
+    return _simulated(scenario_file, by_point, [], workers, progress=progress, traces=traces)
 
 
 def _profiles(specs: Sequence[MeasureSpec], workers: int, progress: Progress) -> dict[str, Profile]:
