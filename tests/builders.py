@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from flexrel_sim.links import Direction, constant
+from flexrel_sim.links.resolve import resolve
 from flexrel_sim.profile import Layer, Profile
 from flexrel_sim.scenario import SystemScenario
 from flexrel_sim.scenario.schema import WorkloadSection
-from flexrel_sim.links import Direction, constant
 from flexrel_sim.simulation import (
     Draws,
     Pool,
@@ -19,6 +20,7 @@ from flexrel_sim.simulation import (
     System,
     Trace,
     Unstable,
+    build_system,
     draw,
     simulate,
     simulate_point,
@@ -130,11 +132,17 @@ def make_trace(
     return simulate(system, draws, payload, np.ones(payload.size, dtype=bool))
 
 
+def built(scenario: SystemScenario, profile: Profile, folder: Path = Path()) -> System:
+    """Put a profile on a scenario's system, as a run does."""
+    return build_system(scenario, profile, folder, resolve(scenario.link, folder))
+
+
 def simulated(
     scenario: SystemScenario, profile: Profile, folder: Path = Path()
 ) -> tuple[Summary, list[Trace]] | Unstable:
     """Simulate a point and keep its traces, one per replication."""
     parts: dict[int, list[Trace]] = {}
+
     outcome = simulate_point(
         scenario, profile, folder, lambda number, trace: parts.setdefault(number, []).append(trace)
     )

@@ -124,7 +124,7 @@ class CompiledEngine:
 
     def _link(self, name: str, line: Direction, rows: Rows) -> None:
         came_s, wire_bytes = rows[_CAME[name]], rows[f"{name}_bytes"]
-        order = _order(came_s)
+        order = _order(came_s, rows.get("turn"))
         if self.system.medium == "shared":
             start_s, end_s = _shared(line, _sorted(came_s, order), _sorted(wire_bytes, order))
             full = None
@@ -136,8 +136,10 @@ class CompiledEngine:
                 line.buffer,
                 self._link_state[name],
             )
-        out_s = end_s + (line.delay_s + _sorted(rows[f"{name}_extra_s"], order))
-        if line.in_order:
+        extra_s = rows[f"{name}_extra_s"]
+        out_s = end_s + (line.delay_s + _sorted(extra_s, order))
+        # Without anything extra, messages come out as they left.
+        if line.in_order and extra_s.any():
             out_s = self._in_order(name, out_s, end_s)
         rows[f"{name}_start_s"] = _unsorted(start_s, order)
         rows[f"{name}_end_s"] = _unsorted(end_s, order)
@@ -178,6 +180,8 @@ class CompiledEngine:
             rows["server_start_s"] = _unsorted(start_s, order)
             rows["server_end_s"] = _unsorted(end_s, order)
             rows["batch"] = np.ones(rows.count, np.int32)
+            if order is not None:
+                rows["turn"] = _unsorted(np.arange(rows.count), order)
             return
         jobs = server_jobs(self.system, self.background, rows, came_s)
         order = np.argsort(jobs.arrival_s, kind="stable")
@@ -192,10 +196,11 @@ class CompiledEngine:
             pool.requeue,
             pool.held_s,
         )
-        start_s, end_s, outcome, ended_s, batch = (
+        start_s, end_s, outcome, ended_s, batch, turn = (
             _unsorted(column, order)[: rows.count] for column in result
         )
-        rows["server_start_s"], rows["server_end_s"], rows["batch"] = start_s, end_s, batch
+        rows["server_start_s"], rows["server_end_s"] = start_s, end_s
+        rows["batch"], rows["turn"] = batch, turn
         rows.drop(outcome > 0, POOL_REASONS[outcome], ended_s)
 
     def _answer(self, rows: Rows, answered_s: NDArray[np.float64]) -> None:
@@ -218,8 +223,15 @@ def _shared(
     return came_s, end_s
 
 
-def _order(came_s: NDArray[np.float64]) -> NDArray[np.int64] | None:
-    """Give the order of arrival, ties in order of creation; None where they are in order."""
+def _order(
+    came_s: NDArray[np.float64], turn: NDArray[np.int64] | None = None
+) -> NDArray[np.int64] | None:
+    """Give the order of arrival; None where requests are in order.
+
+    Ties are in order of creation, or of leaving the server, which may serve by priority.
+    """
+    if turn is not None:
+        return np.lexsort((turn, came_s))
     if came_s.size < 2 or bool((came_s[1:] >= came_s[:-1]).all()):  # noqa: PLR2004 - no pair
         return None
     return np.argsort(came_s, kind="stable")

@@ -121,7 +121,8 @@ def edge_queue_with_limits(
         if end > crash_s:
             outcome[index] = CRASHED
             ended_s[index] = crash_s
-            if start < crash_s:
+            # What starts as the crash strikes was waiting, and its turn came first.
+            if start <= crash_s:
                 start_s[index] = start
             continue
         start_s[index] = start

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 
 from flexrel_sim.links import Direction, PiecewiseConstant
-from flexrel_sim.simulation.clock import DONE, Clock
+from flexrel_sim.simulation.clock import DONE, FAILURE, Clock
 from flexrel_sim.simulation.outcomes import FULL, SERVED
 
 __all__ = ["FifoMedium", "SharedMedium"]
@@ -79,10 +79,10 @@ class FifoMedium:
 
 
 class SharedMedium:
-    """A direction that carries all its messages at once, in equal parts of its capacity.
+    """A direction that carries all its messages at once, in equal parts of its rate.
 
-    Every message under way has received as many bytes as every other since it came, so that one
-    count of bytes per message tells when each is done (egalitarian processor sharing).
+    Every message under way has been given as many bits as every other since it came: one count
+    of bits per message tells when each is done (egalitarian processor sharing in virtual time).
 
     Parameters
     ----------
@@ -102,40 +102,70 @@ class SharedMedium:
         ((self.name, line),) = lines.items()
         if not isinstance(line.capacity, PiecewiseConstant):
             raise TypeError("a shared medium needs a rate over time")
-        self.capacity, self.wire_bytes = line.capacity, wire_bytes[self.name]
-        self.under_way: list[tuple[float, int]] = []
-        self.each_bytes = 0.0
-        self.sent_bytes = 0.0
-        self.epoch = 0
+        self.link, self.wire_bytes = line.capacity.arrays(), wire_bytes[self.name]
+        self.ends_s: list[float] = self.link.time_s.tolist()
+        self.rates: list[float] = self.link.rate_bit_per_s.tolist()
+        self.piece = self.cycle = 0
+        self.now_s = self.given_bits = 0.0
+        self.under_way: list[tuple[float, int, int]] = []
+        self.arrived = self.epoch = 0
 
     def arrive(self, name: str, message: int) -> None:
         """Take a message in; there is always room."""
-        self._advance()
-        self.on_start(name, message, self.clock.now)
-        heappush(self.under_way, (self.each_bytes + self.wire_bytes[message], message))
+        now = self.clock.now
+        if self.under_way:
+            self._give(now)
+        else:
+            self.now_s, self.given_bits = now, 0.0
+            while now >= self._piece_end_s():
+                self._next_piece()
+        self.on_start(name, message, now)
+        done_bits = self.given_bits + 8.0 * self.wire_bytes[message]
+        heappush(self.under_way, (done_bits, self.arrived, message))
+        self.arrived += 1
         self._watch()
 
-    def _advance(self) -> None:
-        sent_bytes = float(self.capacity.sent_bytes(self.clock.now))
-        if self.under_way:
-            self.each_bytes += (sent_bytes - self.sent_bytes) / len(self.under_way)
-        self.sent_bytes = sent_bytes
+    def _give(self, now: float) -> None:
+        share = self.rates[self.piece] * (now - self.now_s) / len(self.under_way)
+        self.given_bits += share
+        self.now_s = now
+
+    def _piece_end_s(self) -> float:
+        end_s = self.ends_s[self.piece]
+        return end_s + self.cycle * self.link.period_s if self.cycle else end_s
+
+    def _next_piece(self) -> None:
+        self.piece += 1
+        if self.piece == len(self.ends_s):
+            self.piece, self.cycle = self.link.first, self.cycle + 1
 
     def _watch(self) -> None:
-        """Come back when the next message is done, if none comes before."""
+        """Come back when the next message is done, or when the rate changes."""
         self.epoch += 1
         if not self.under_way:
             return
-        until, message = self.under_way[0]
-        left_bytes = max(0.0, until - self.each_bytes) * len(self.under_way)
-        done_s = max(self.clock.now, float(self.capacity.time_of(self.sent_bytes + left_bytes)))
-        self.clock.at(done_s, DONE, message, self._finish, self.epoch)
+        left_bits = self.under_way[0][0] - self.given_bits
+        rate, done_s = self.rates[self.piece], float("inf")
+        if left_bits <= 0:
+            done_s = self.now_s
+        elif rate > 0:
+            done_s = self.now_s + left_bits * len(self.under_way) / rate
+        changes_s = self._piece_end_s()
+        if done_s <= changes_s:
+            self.clock.at(done_s, DONE, self.under_way[0][2], self._finish, self.epoch)
+        else:
+            self.clock.at(changes_s, FAILURE, 0, self._change, self.epoch)
+
+    def _change(self, epoch: int) -> None:
+        if epoch == self.epoch:
+            self._give(self.clock.now)
+            self._next_piece()
+            self._watch()
 
     def _finish(self, epoch: int) -> None:
         if epoch != self.epoch:
             return
-        self._advance()
-        until, message = heappop(self.under_way)
-        self.each_bytes = until
+        done_bits, _, message = heappop(self.under_way)
+        self.now_s, self.given_bits = self.clock.now, max(self.given_bits, done_bits)
         self._watch()
         self.on_end(self.name, message, SERVED, self.clock.now)

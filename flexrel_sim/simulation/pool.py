@@ -75,6 +75,7 @@ class PoolStage:
         tiers = int(jobs.tier.max()) + 1 if jobs.tier.size else 1
         self.queues: list[deque[int]] = [deque() for _ in range(2 * tiers)]
         self.waiting = 0
+        self.turn = 1
         self.closing_s = float("inf")
         if pool.held_s > 0:
             self.workers[0].busy = True
@@ -144,7 +145,9 @@ class PoolStage:
         lasts_s = own_s if queue % 2 else self.pool.batch_s[taken] * self.factor[first]
         for job in worker.jobs:
             self.on_start(job, now, taken)
-        self.clock.at(now + lasts_s, DONE, number, self._finish, number, worker.epoch)
+        # What ends at one time leaves in the order of starting.
+        self.clock.at(now + lasts_s, DONE, self.turn, self._finish, number, worker.epoch)
+        self.turn += taken
 
     def _watch_closing(self, now: float) -> None:
         """Come back when the first incomplete batch has waited long enough."""

@@ -33,6 +33,7 @@ class _Workers(NamedTuple):
     done_s: NDArray[np.float64]
     up: NDArray[np.bool_]
     first_job: NDArray[np.int64]
+    turn: NDArray[np.int64]
 
 
 class _Result(NamedTuple):
@@ -41,6 +42,7 @@ class _Result(NamedTuple):
     outcome: NDArray[np.int8]
     ended_s: NDArray[np.float64]
     batch: NDArray[np.int32]
+    turn: NDArray[np.int64]
 
 
 @njit(cache=True)
@@ -115,7 +117,8 @@ def _dispatch(
     now: float,
     batch_s: NDArray[np.float64],
     timeout_s: float,
-) -> None:
+    turn: int,
+) -> int:
     """Let every idle worker, in order, take what is ready."""
     size = batch_s.size - 1
     for worker in range(workers.done_s.size):
@@ -128,19 +131,23 @@ def _dispatch(
                 result.ended_s[job] = now
         queue = _ready_queue(jobs, queues, now, size, timeout_s)
         if queue < 0:
-            return
+            return turn
         taken = 1 if queue % 2 else min(queues.length[queue], size)
         job = _pop(queues, queue)
         lasts_s = jobs.service_s[job] if queue % 2 else batch_s[taken] * jobs.factor[job]
         workers.first_job[worker] = job
         workers.done_s[worker] = now + lasts_s
+        workers.turn[worker] = turn
         for place in range(taken):
             result.start_s[job] = now
+            result.turn[job] = turn
+            turn += 1
             result.batch[job] = taken
             if place + 1 < taken:
                 following = _pop(queues, queue)
                 queues.behind[job] = following
                 job = following
+    return turn
 
 
 @njit(cache=True)
@@ -229,6 +236,8 @@ def pool_queue(
         When the job left the server; NaN if it never does.
     batch
         Size of its batch; 0 where it was not served.
+    turn
+        Its place in the order of starting, in which jobs that end at one time leave.
     """
     first, down_s, up_s = failures
     count, size = jobs.arrival_s.size, batch_s.size - 1
@@ -238,24 +247,29 @@ def pool_queue(
         np.zeros(count, np.int8),
         np.full(count, np.nan),
         np.zeros(count, np.int32),
+        np.zeros(count, np.int64),
     )
     tiers = jobs.tier.max() + 1 if count else 1
     queues = _Queues(
         np.full(2 * tiers, -1), np.full(2 * tiers, -1), np.zeros(2 * tiers, np.int64),
         np.full(count, -1),
     )  # fmt: skip
-    state = _Workers(np.full(workers, np.inf), np.ones(workers, np.bool_), np.full(workers, -1))
+    state = _Workers(
+        np.full(workers, np.inf), np.ones(workers, np.bool_), np.full(workers, -1),
+        np.zeros(workers, np.int64),
+    )  # fmt: skip
     if held_s > 0:
         state.done_s[0] = held_s
-    window, index = first[:-1].copy(), 0
+    window, index, turn = first[:-1].copy(), 0, 1
     while True:
-        # The next event: the earliest, then by phase, then by worker.
+        # The next event: the earliest, then by phase, then by the order of starting.
         now, phase, which, idle, busy = np.inf, _ARRIVAL, -1, False, False
         for worker in range(workers):
             if state.done_s[worker] < np.inf:
                 busy = True
-                if state.done_s[worker] < now:
-                    now, phase, which = state.done_s[worker], _DONE, worker
+                done_s = state.done_s[worker]
+                if done_s < now or (done_s == now and state.turn[worker] < state.turn[which]):
+                    now, phase, which = done_s, _DONE, worker
             elif state.up[worker]:
                 idle = True
         waiting = queues.length.sum()
@@ -290,5 +304,5 @@ def pool_queue(
             else:
                 _push_back(queues, _queue_of(jobs, index), index)
             index += 1
-        _dispatch(jobs, queues, state, result, now, batch_s, timeout_s)
+        turn = _dispatch(jobs, queues, state, result, now, batch_s, timeout_s, turn)
     return result

@@ -69,6 +69,7 @@ class SimpyEngine:
             }
             self._last_out_s = dict.fromkeys(LINES, float("-inf"))
             self._pool = self._server_pool(draws)
+            self._left = 0
 
     def run(self) -> Rows:
         """Run until nothing more happens.
@@ -191,8 +192,9 @@ class SimpyEngine:
             self._drop(job, _REASONS["server", outcome], now)
             return
         self.stamps["server_end_s"][job] = now
-        # A batch ends as one: each of its requests goes on at its own place of creation.
-        self.clock.at(now, ARRIVAL, job, self._media["downlink"].arrive, "downlink", job)
+        # In order of leaving the server, which may not be that of creation.
+        self._left += 1
+        self.clock.at(now, ARRIVAL, self._left, self._media["downlink"].arrive, "downlink", job)
 
     def _answer(self, index: int) -> None:
         self.stamps["answered_s"][index] = self.stamps["ended_s"][index] = self.clock.now

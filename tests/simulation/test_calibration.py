@@ -12,18 +12,16 @@ from flexrel_sim.hardware import find_device, service_time_s
 from flexrel_sim.measure.passes import forward_passes
 from flexrel_sim.profile import Calibration, load_profile, save_profile
 from flexrel_sim.scenario.schema import PruningSection
-from flexrel_sim.simulation import System, simulate
-from flexrel_sim.simulation.draws import Draws
-from flexrel_sim.simulation.system import build_system
-from tests.builders import make_profile, make_scenario
+from flexrel_sim.simulation import Pool, simulate
+from tests.builders import built, make_draws, make_profile, make_scenario, make_system
 
 CALIBRATION = Calibration(samples=50, forward_passes=2.0, dense_macs=8000)
 
 
 def one_request(created_s: float, **changes: object):
-    system = System(0.5, 0.4, 1, 8000.0, 8000.0, 0.01, 1, True, 1.0, **changes)
-    draws = Draws(np.array([created_s]), np.zeros(1, np.int64), np.ones(1), np.ones(1))
-    return simulate(system, draws, np.array([100]), np.array([True]))
+    rates = {"uplink_bit_per_s": 8000.0, "downlink_bit_per_s": 8000.0, "delay_s": 0.01}
+    system = make_system(**({"server_s": 0.4, "answer_bytes": 1} | rates | changes))
+    return simulate(system, make_draws([created_s]), np.array([100]), np.array([True]))
 
 
 @pytest.mark.parametrize("created_s", [0.0, 1.0, 3.0, 7.5])
@@ -36,14 +34,9 @@ def test_the_first_request_waits_on_the_edge_for_what_is_left_of_the_pass(create
 
 
 def test_a_pass_on_the_server_holds_one_worker():
-    alone = one_request(0.0, calibration_s=3.0, calibration_where="server")
+    alone = one_request(0.0, pool=Pool((0.0, 0.4), held_s=3.0))
     assert alone.server_start_s[0] == 3.0
-    system = System(
-        0.5, 0.4, 2, 8000.0, 8000.0, 0.01, 1, True, 1.0,
-        calibration_s=3.0, calibration_where="server",
-    )  # fmt: skip
-    draws = Draws(np.array([0.0]), np.zeros(1, np.int64), np.ones(1), np.ones(1))
-    two = simulate(system, draws, np.array([100]), np.array([True]))
+    two = one_request(0.0, pool=Pool((0.0, 0.4), workers=2, held_s=3.0))
     assert two.server_start_s[0] == two.delivered_s[0]
 
 
@@ -51,7 +44,7 @@ def test_a_pass_on_the_server_holds_one_worker():
 def test_time_and_energy_are_the_devices_own(where):
     profile = replace(make_profile(), calibration=CALIBRATION)
     scenario = make_scenario(calibration={"where": where})
-    system = build_system(scenario, profile, Path())
+    system = built(scenario, profile, Path())
     name = scenario.edge.device if where == "edge" else scenario.server.device
     device = find_device(name, Path())
     # 50 samples, two passes each, of a network that was twice as large before pruning.
@@ -62,7 +55,7 @@ def test_time_and_energy_are_the_devices_own(where):
 
 def test_offline_charges_nothing():
     profile = replace(make_profile(), calibration=CALIBRATION)
-    system = build_system(make_scenario(), profile, Path())
+    system = built(make_scenario(), profile, Path())
     assert (system.calibration_s, system.calibration_energy_j) == (0.0, 0.0)
 
 

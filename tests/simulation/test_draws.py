@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,8 +8,9 @@ from scipy.stats import chi2, kstest, norm
 
 from flexrel_sim.scenario.schema import WorkloadSection
 from flexrel_sim.simulation import Draws, draw
-from flexrel_sim.simulation import draws as module
-from flexrel_sim.simulation.draws import generator, unit_factors
+from flexrel_sim.simulation.draws import unit_factors
+from flexrel_sim.simulation.streams import STREAMS, Streams, generator
+from flexrel_sim.simulation.workload import arrivals
 
 EXPONENTIAL = ("exponential", "exponential")
 
@@ -20,8 +23,17 @@ def periodic(rate: str, duration: str) -> WorkloadSection:
     return WorkloadSection(arrivals="periodic", rate=rate, duration=duration)
 
 
+def drawn(draws: Draws) -> dict[str, np.ndarray]:
+    """What was drawn of every request; a lone device is not."""
+    return {
+        name: value
+        for name, value in vars(draws).items()
+        if isinstance(value, np.ndarray) and name != "device"
+    }
+
+
 def same(first: Draws, second: Draws) -> bool:
-    return all(np.array_equal(value, getattr(second, name)) for name, value in vars(first).items())
+    return all(np.array_equal(drawn(first)[name], drawn(second)[name]) for name in drawn(first))
 
 
 def test_the_same_seed_gives_the_same_draws() -> None:
@@ -34,13 +46,13 @@ def test_another_seed_or_replication_gives_other_draws_of_everything(
 ) -> None:
     first = draw(poisson(), 1000, EXPONENTIAL, 3, 1)
     second = draw(poisson(), 1000, EXPONENTIAL, seed, replication)
-    for name, value in vars(first).items():
+    for name, value in drawn(first).items():
         assert not np.array_equal(value[:100], getattr(second, name)[:100])
 
 
 def test_every_request_has_one_of_each_draw() -> None:
     draws = draw(poisson(), 9, EXPONENTIAL, 0, 0)
-    assert {value.shape for value in vars(draws).values()} == {draws.created_s.shape}
+    assert {value.shape for value in drawn(draws).values()} == {draws.created_s.shape}
 
 
 def test_arrivals_ascend_within_the_duration() -> None:
@@ -109,18 +121,14 @@ def test_the_number_of_poisson_arrivals_has_the_poisson_spread() -> None:
     assert chi2.ppf(0.0005, 199) < dispersion < chi2.ppf(0.9995, 199)
 
 
-def test_arrivals_reach_the_end_even_where_the_first_gaps_are_short(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_arrivals_reach_the_end_even_where_the_first_gaps_are_short() -> None:
     class ShortGaps:
         def exponential(self, size: int) -> np.ndarray:
             return np.full(size, 0.0625)
 
-        def integers(self, high: int, size: int) -> np.ndarray:
-            return np.full(size, high - 1)
-
-    monkeypatch.setattr(module, "generator", lambda *_: ShortGaps())
-    created_s = draw(poisson("2 /s", "64 s"), 9, ("deterministic", "deterministic"), 0, 0).created_s
+    streams = Streams(0, 0)
+    streams["arrivals"] = ShortGaps()
+    created_s = arrivals(poisson("2 /s", "64 s"), 1, streams, Path()).created_s
     assert np.array_equal(created_s, np.arange(1, 16 * 128) / 32)
 
 
@@ -157,7 +165,7 @@ def test_exponential_factors_have_mean_one_and_deterministic_ones_are_one() -> N
 
 
 def test_a_generator_is_the_child_that_spawning_would_give() -> None:
-    for index, stream in enumerate(("arrivals", "samples", "edge service", "server service")):
+    for index, stream in enumerate(STREAMS):
         child = np.random.SeedSequence(5).spawn(3)[2].spawn(index + 1)[index]
         expected = np.random.default_rng(child).random(8)
         assert np.array_equal(generator(5, 2, stream).random(8), expected)

@@ -7,9 +7,10 @@ import pytest
 
 from flexrel_sim.hardware import list_devices
 from flexrel_sim.scenario.schema import WorkloadSection
-from flexrel_sim.simulation import Unstable, build_system, draw, simulate_point
+from flexrel_sim.simulation import Unstable, draw
 from flexrel_sim.theory import md1_mean_wait_s
 from tests.builders import (
+    built,
     interval,
     make_draws,
     make_layer,
@@ -18,6 +19,7 @@ from tests.builders import (
     make_system,
     make_trace,
     replicate,
+    simulated,
     stage_spans_s,
     wait_s,
 )
@@ -61,17 +63,20 @@ def test_bytes_become_bits_once() -> None:
     profile = make_profile(payload_bytes=np.full(4, 10**6), answer_bytes=500_000)
     link = {"uplink": "8 Mbit/s", "downlink": "8 Mbit/s"}
     scenario = make_scenario(link=link, workload={"rate": "0.5 /s", "duration": "60 s"})
-    _, traces = simulate_point(scenario, profile, HERE)
+    _, traces = simulated(scenario, profile, HERE)
     for stage, seconds in (("uplink", 1.0), ("downlink", 0.5)):
         start_s, end_s = stage_spans_s(traces[0], stage)
         assert end_s - start_s == pytest.approx(seconds, rel=1e-9)
 
 
 def test_a_rate_in_bytes_is_eight_times_the_rate_in_bits() -> None:
-    system_of = lambda uplink: build_system(  # noqa: E731 - one line says it
+    system_of = lambda uplink: built(  # noqa: E731 - one line says it
         make_scenario(link={"uplink": uplink}), make_profile(), HERE
     )
-    assert system_of("1 MB/s").uplink_bit_per_s == 8 * system_of("1 Mbit/s").uplink_bit_per_s
+    assert (
+        system_of("1 MB/s").uplink.mean_rate_bit_per_s
+        == 8 * system_of("1 Mbit/s").uplink.mean_rate_bit_per_s
+    )
 
 
 @pytest.mark.parametrize("stage", ["uplink", "downlink"])
@@ -82,7 +87,7 @@ def test_half_the_bandwidth_doubles_that_directions_serialisation_and_no_other(s
     takes_s = {}
     for rate in ("8 kbit/s", "4 kbit/s"):
         link = {"uplink": "8 kbit/s", "downlink": "8 kbit/s", stage: rate}
-        _, traces = simulate_point(make_scenario(link=link, workload=workload), profile, HERE)
+        _, traces = simulated(make_scenario(link=link, workload=workload), profile, HERE)
         for name in (stage, other):
             start_s, end_s = stage_spans_s(traces[0], name)
             takes_s[rate, name] = (end_s - start_s).mean()
@@ -92,7 +97,7 @@ def test_half_the_bandwidth_doubles_that_directions_serialisation_and_no_other(s
 
 def test_every_sample_pays_for_its_own_payload_not_for_the_mean() -> None:
     profile = make_profile(payload_bytes=np.array([100, 200, 300, 400]))
-    _, traces = simulate_point(make_scenario(), profile, HERE)
+    _, traces = simulated(make_scenario(), profile, HERE)
     start_s, end_s = stage_spans_s(traces[0], "uplink")
     assert end_s - start_s == pytest.approx(8 * traces[0].payload_bytes / 10e3, rel=1e-9)
     assert np.unique(traces[0].payload_bytes).size == 4
@@ -116,16 +121,16 @@ def test_energy_is_never_silently_zero_where_the_edge_computes() -> None:
     for name, device in list_devices().items():
         scenario = make_scenario(edge={"device": name, "service_time": None})
         profile = make_profile()
-        summary, _ = simulate_point(scenario, profile, HERE)
+        summary, _ = simulated(scenario, profile, HERE)
         energy_j = summary.metrics["edge_compute_energy_j"]
-        system = build_system(scenario, profile, HERE)
+        system = built(scenario, profile, HERE)
         assert energy_j.low > 0, name
         assert energy_j.value == pytest.approx(device.active_power_w * system.edge_s, rel=1e-6)
 
 
 def test_energy_of_an_edge_that_computes_nothing_is_zero() -> None:
     profile = make_profile(layers=(make_layer(side="tail"),))
-    summary, _ = simulate_point(make_scenario(), profile, HERE)
+    summary, _ = simulated(make_scenario(), profile, HERE)
     assert summary.metrics["edge_compute_energy_j"].value == 0
 
 
@@ -149,18 +154,18 @@ def test_pruned_weights_that_stay_in_dense_tensors_are_not_free_speed() -> None:
         for kept in (1000, 10)
     )
     scenario = make_scenario(edge={"service_time": None})
-    assert build_system(scenario, dense, HERE).edge_s == build_system(scenario, pruned, HERE).edge_s
+    assert built(scenario, dense, HERE).edge_s == built(scenario, pruned, HERE).edge_s
 
 
 def test_an_unstable_system_reports_no_latency() -> None:
     scenario = make_scenario(edge={"service_time": "1 s"})
-    outcome = simulate_point(scenario, make_profile(), HERE)
+    outcome = simulated(scenario, make_profile(), HERE)
     assert isinstance(outcome, Unstable)
     assert not hasattr(outcome, "metrics")
 
 
 def test_requests_in_flight_when_arrivals_end_are_answered_not_dropped() -> None:
     scenario = make_scenario(link={"delay": "1 h"})
-    summary, traces = simulate_point(scenario, make_profile(), HERE)
+    summary, traces = simulated(scenario, make_profile(), HERE)
     assert all(not np.isnan(trace.answered_s).any() for trace in traces)
     assert summary.metrics["latency_mean_s"].value > 7200

@@ -7,18 +7,10 @@ import yaml
 
 from flexrel_sim.errors import ScenarioError
 from flexrel_sim.hardware import list_devices, service_time_s
-from flexrel_sim.profile import Profile
-from flexrel_sim.scenario import SystemScenario
-from flexrel_sim.simulation import Summary, Trace, Unstable, build_system, simulate_point
-from tests.builders import make_layer, make_profile, make_scenario, write_yaml
+from flexrel_sim.simulation import Trace, Unstable
+from tests.builders import built, make_layer, make_profile, make_scenario, simulated, write_yaml
 
 HERE = Path()
-
-
-def simulated(scenario: SystemScenario, profile: Profile) -> tuple[Summary, list[Trace]]:
-    outcome = simulate_point(scenario, profile, HERE)
-    assert not isinstance(outcome, Unstable)
-    return outcome
 
 
 def same(first: list[Trace], second: list[Trace]) -> bool:
@@ -90,7 +82,7 @@ def test_a_stage_asked_for_its_capacity_or_more_is_unstable(
     sections: dict[str, Any], profile: dict[str, Any], stage: str, setting: str, rate: float
 ) -> None:
     scenario = make_scenario(**sections, workload={"rate": f"{rate} /s"})
-    outcome = simulate_point(scenario, make_profile(**profile), HERE)
+    outcome = simulated(scenario, make_profile(**profile), HERE)
     assert isinstance(outcome, Unstable)
     assert (outcome.stage.name, outcome.stage.setting) == (stage, setting)
     assert outcome.load == outcome.loads[stage] == pytest.approx(rate, rel=1e-15)
@@ -100,7 +92,7 @@ def test_a_stage_asked_for_its_capacity_or_more_is_unstable(
 
 def test_an_unstable_point_is_stable_just_below_its_stable_rate_and_simulated() -> None:
     slow = {"edge": {"service_time": "1 s"}, "server": {"service_time": "1.9 s", "workers": 2}}
-    unstable = simulate_point(make_scenario(**slow), make_profile(), HERE)
+    unstable = simulated(make_scenario(**slow), make_profile(), HERE)
     assert isinstance(unstable, Unstable)
     rate = 0.999 * unstable.stable_below_per_s
     workload = {"rate": f"{rate!r} /s", "duration": "60 s"}
@@ -116,7 +108,7 @@ def test_the_uplink_is_judged_by_its_mean_payload() -> None:
     scenario = make_scenario(link=link, workload={"rate": "0.99 /s"})
     assert simulated(scenario, heavy)[0].loads["uplink"] == pytest.approx(0.99)
     scenario = make_scenario(link=link, workload={"rate": "1.01 /s"})
-    assert isinstance(simulate_point(scenario, heavy, HERE), Unstable)
+    assert isinstance(simulated(scenario, heavy, HERE), Unstable)
 
 
 def test_a_slow_link_does_not_matter_to_a_network_that_stays_on_the_edge() -> None:
@@ -138,7 +130,7 @@ def test_a_slow_link_does_not_matter_to_a_network_that_stays_on_the_edge() -> No
 def test_a_measured_service_time_stands_and_an_absent_one_is_the_roofline() -> None:
     profile = make_profile()
     scenario = make_scenario(edge={"service_time": "3 ms"}, server={"service_time": None})
-    system = build_system(scenario, profile, HERE)
+    system = built(scenario, profile, HERE)
     assert system.edge_s == 0.003
     assert system.server_s == service_time_s(list_devices()["t4"], profile.tail)
     assert system.server_s > 0
@@ -148,16 +140,16 @@ def test_a_measured_service_time_stands_and_an_absent_one_is_the_roofline() -> N
 def test_a_half_without_layers_takes_no_time_and_is_no_estimate() -> None:
     profile = make_profile(layers=(make_layer(side="tail"),))
     scenario = make_scenario(edge={"service_time": "3 ms"}, server={"service_time": None})
-    system = build_system(scenario, profile, HERE)
+    system = built(scenario, profile, HERE)
     assert system.edge_s == 0
     assert system.estimated == ("server",)
     both = make_scenario(edge={"service_time": None}, server={"service_time": None})
-    assert build_system(both, profile, HERE).estimated == ("server",)
+    assert built(both, profile, HERE).estimated == ("server",)
 
 
 def test_the_system_takes_link_and_power_from_scenario_profile_and_device() -> None:
     scenario = make_scenario(link={"uplink": "2 MB/s", "downlink": "1 kbit/s", "delay": "7 ms"})
-    system = build_system(scenario, make_profile(answer_bytes=11), HERE)
+    system = built(scenario, make_profile(answer_bytes=11), HERE)
     assert (system.uplink.mean_rate_bit_per_s, system.downlink.mean_rate_bit_per_s) == (16e6, 1000)
     assert (system.uplink.delay_s, system.answer_bytes, system.workers) == (0.007, 11, 1)
     assert system.edge_power_w == list_devices()["raspberry-pi-4"].active_power_w
@@ -165,19 +157,19 @@ def test_the_system_takes_link_and_power_from_scenario_profile_and_device() -> N
 
 def test_an_unknown_device_is_refused_with_the_nearest() -> None:
     with pytest.raises(LookupError, match=r"did you mean 't4'\?"):
-        simulate_point(make_scenario(server={"device": "t44"}), make_profile(), HERE)
+        simulated(make_scenario(server={"device": "t44"}), make_profile(), HERE)
 
 
 def test_a_device_file_is_looked_for_beside_the_scenario(tmp_path: Path) -> None:
     data = list_devices()["t4"].model_dump() | {"active_power_w": 3.25}
     write_yaml(tmp_path, yaml.safe_dump(data), "own.yaml")
     scenario = make_scenario(edge={"device": "own.yaml"})
-    assert build_system(scenario, make_profile(), tmp_path).edge_power_w == 3.25
+    assert built(scenario, make_profile(), tmp_path).edge_power_w == 3.25
     with pytest.raises(LookupError, match="or the path of a device's"):
-        build_system(scenario, make_profile(), tmp_path / "elsewhere")
+        built(scenario, make_profile(), tmp_path / "elsewhere")
 
 
 def test_a_faulty_device_file_is_refused_with_its_lines(tmp_path: Path) -> None:
     write_yaml(tmp_path, "description: 3\n", "own.yaml")
     with pytest.raises(ScenarioError, match=r"own\.yaml:1: description: must be a valid string"):
-        build_system(make_scenario(edge={"device": "own.yaml"}), make_profile(), tmp_path)
+        built(make_scenario(edge={"device": "own.yaml"}), make_profile(), tmp_path)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from flexrel_sim.metrics import METRICS
 from flexrel_sim.simulation import SPANS, Summary, System, Trace, Window, summarise
+from flexrel_sim.simulation.figures import Figures
 from flexrel_sim.statistics import Estimate, t_interval
 from tests.builders import (
     STAGES,
@@ -23,9 +24,13 @@ from tests.builders import (
 def summary_of(
     traces: list[Trace], system: System, window: Window, rate_per_s: float = 0.5, **profile: Any
 ) -> Summary:
-    return summarise(
-        traces, system, make_profile(**profile), system.stages(125.0), window, rate_per_s
-    )
+    figures = []
+    for trace in traces:
+        figures.append(Figures(system, window))
+        figures[-1].add(trace)
+    stages = system.stages(125.0)
+    loads = {stage.name: stage.load(rate_per_s) for stage in stages}
+    return summarise(figures, system, make_profile(**profile), stages, loads)
 
 
 @pytest.fixture
