@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -15,7 +15,15 @@ from flexrel_sim.pruning.select import keep_masks, nm_masks
 from flexrel_sim.scenario.pruning_sections import share_kept
 from flexrel_sim.scenario.schema import PruningSection
 
-__all__ = ["chosen_weights", "evidence_for", "kept_channels", "kept_weights", "prune", "removed"]
+__all__ = [
+    "chosen_weights",
+    "cut_channels_removed",
+    "evidence_for",
+    "kept_channels",
+    "kept_weights",
+    "prune",
+    "removed",
+]
 
 Keep = dict[str, Tensor]
 """Layer or group name to a boolean mask over its weights or channels."""
@@ -27,7 +35,7 @@ def prune(
     images: Tensor,
     labels: Tensor,
     *,
-    cut_layer: str | None = None,
+    head: Collection[str] = (),
     gone: Mapping[str, Tensor] | None = None,
 ) -> nn.Module:
     """Prune a network at once.
@@ -40,8 +48,9 @@ def prune(
         Criterion, ratio and the rest; δ is a number or left to the criterion.
     images, labels
         Calibration samples, shapes ``(samples, channels, height, width)`` and ``(samples,)``.
-    cut_layer
-        Layer whose channels cross the link; ``cut_ratio`` of them are removed first.
+    head
+        Layers with weights before the cut; ``cut_ratio`` of the channels that cross it are removed
+        first. Without any, none are.
     gone
         Layer name to a mask of weights that earlier pruning removed, and that stay removed.
 
@@ -53,12 +62,12 @@ def prune(
     Raises
     ------
     ValueError
-        If a score is not finite, a pattern is asked of filters, or the channels of ``cut_layer``
-        can't be removed.
+        If a score is not finite, a pattern is asked of filters, or channels that should go can't.
     """
     how = scoring(settings)
-    if settings.cut_ratio and cut_layer is not None:
-        network = _cut_channels_removed(network, settings, how, (images, labels), cut_layer)
+    if settings.cut_ratio and head:
+        evidence = evidence_for(network, settings, images, labels)
+        network = cut_channels_removed(evidence, settings, how, head)
     if settings.ratio or settings.pattern != "none":
         evidence = evidence_for(network, settings, images, labels)
         return removed(network, evidence, settings, how, gone=gone)
@@ -233,7 +242,8 @@ def kept_channels(
     Raises
     ------
     ValueError
-        If a pattern is asked for, which is one of weights, or a score is not finite.
+        If a pattern is asked for, which is one of weights, a score is not finite, or a convolution
+        in groups stands in the way.
     """
     if settings.pattern != "none":
         raise ValueError(f"pattern {settings.pattern!r} is one of weights, and filters are pruned")
@@ -242,6 +252,7 @@ def kept_channels(
         for name, group in coupled.groups.items()
         if not set(settings.exclude) & set(group.outputs)
     }
+    coupled.refuse_convolutions_in_groups(groups)
     scores = _channel_scores(groups, evidence, how)
     pools = _pools(
         {
@@ -285,20 +296,45 @@ def _to_size(
     return best
 
 
-def _cut_channels_removed(
-    network: nn.Module,
-    settings: PruningSection,
-    how: Scoring,
-    calibration: tuple[Tensor, Tensor],
-    cut_layer: str,
+def cut_channels_removed(
+    evidence: Evidence, settings: PruningSection, how: Scoring, head: Collection[str]
 ) -> nn.Module:
-    images, labels = calibration
-    coupled = CoupledNetwork(network, images[:1])
-    groups = {n: group for n, group in coupled.groups.items() if cut_layer in group.outputs}
+    """Remove ``cut_ratio`` of the channels that cross the cut, whichever branches they come from.
+
+    Parameters
+    ----------
+    evidence
+        What the signals look at; its network is left as it is.
+    settings, how
+        As in `kept_weights`.
+    head
+        Layers with weights before the cut.
+
+    Returns
+    -------
+    torch.nn.Module
+        A copy with fewer channels.
+
+    Raises
+    ------
+    ValueError
+        If no channels cross that can go, or an excluded layer makes some of them.
+    """
+    coupled = CoupledNetwork(evidence.original, evidence.images[:1])
+    # What crosses is made before the cut, and read after it.
+    groups = {
+        name: group
+        for name, group in coupled.groups.items()
+        if set(group.outputs) & set(head) and set(group.inputs) - set(head)
+    }
     if not groups:
-        raise ValueError(f"the channels of layer {cut_layer!r} can't be removed")
-    scores = _channel_scores(groups, evidence_for(network, settings, images, labels), how)
+        raise ValueError("no channels cross the cut that could be removed; set cut_ratio to 0")
+    made = {layer for group in groups.values() for layer in group.outputs}
+    if kept := sorted(made & set(settings.exclude)):
+        raise ValueError(f"cut_ratio removes filters of {', '.join(kept)}, which exclude keeps")
+    coupled.refuse_convolutions_in_groups(groups)
     floors = {name: _largest_floor(group, 0.0) for name, group in groups.items()}
+    scores = _channel_scores(groups, evidence, how)
     return coupled.removed(keep_masks(scores, settings.cut_ratio, floors))
 
 

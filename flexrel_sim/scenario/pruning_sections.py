@@ -51,7 +51,7 @@ class AutoDeltaSection(Section):
     ratios: list[Annotated[float, Field(ge=0, lt=1)]] = Field(
         default=[0.5, 0.7, 0.8, 0.87, 0.92, 0.95, 0.97, 0.98], min_length=1
     )
-    """Pruning ratios that each is tried at."""
+    """Pruning ratios that each is tried at, after `cut_ratio`."""
     normalise: list[Literal["layer", "global", "rank", "none"]] | None = Field(None, min_length=1)
     """Normalisations tried as well; the scenario's own when absent."""
     form: list[Literal["additive", "message"]] | None = Field(None, min_length=1)
@@ -140,6 +140,12 @@ class PruningSection(Section):
     def prunes(self) -> bool:
         """Whether anything is removed; if not, no other setting has an effect."""
         return bool(self.ratio or self.cut_ratio) or self.pattern != "none"
+
+    @property
+    def tried_ratios(self) -> tuple[float, ...]:
+        """What `delta: auto` prunes by: where only channels at the cut go, nothing else does."""
+        only_cut = self.cut_ratio > 0 and self.ratio == 0 and self.pattern == "none"
+        return (0.0,) if only_cut else tuple(self.auto.ratios)
 
 
 def share_kept(min_kept: Mapping[str, float] | float, layer: str) -> float:
