@@ -52,10 +52,10 @@ def z_plus(layer: nn.Conv2d | nn.Linear, activation: Tensor, output: Tensor) -> 
 
     **Relevance is not always conserved.** An output to which nothing contributes positively has
     ``z_j = 0``: eq. 60 is 0/0 there, and with β = 0 nothing may flow along negative contributions,
-    which is the rule's point. Here such relevance ends at the output. Between ReLUs none is lost, as an output without
-    positive contributions is zero there and has none. What can be lost is that of outputs below
-    zero that no ReLU follows: the logit relevance starts from, and linear ends of branches, where
-    relevance is negative. γ and the gradient lose none but to biases.
+    which is the rule's point. Here such relevance ends at the output. Between ReLUs none is lost,
+    as an output without positive contributions is zero there and has none. What can be lost is
+    that of outputs below zero that no ReLU follows: the logit that relevance starts from, and
+    linear ends of branches. γ and the gradient lose none but to biases.
 
     Parameters
     ----------
