@@ -7,6 +7,7 @@ from typing import Final
 
 from flexrel_sim.pruning import CRITERIA, SIGNALS
 from flexrel_sim.pruning.catalogue import Form
+from flexrel_sim.pruning.settings import tried_ratios
 from flexrel_sim.scenario.schema import PruningSection, RelevanceSection
 
 __all__ = ["forward_passes"]
@@ -63,7 +64,7 @@ def _auto(pruning: PruningSection, of_pruned: float) -> float:
     tries_per_form = len(auto.deltas) * len(auto.normalise or [1])
     if pruning.cut_ratio:
         passes += sum(tries_per_form * _scoring(signals, pruning.relevance) for signals in forms)
-    return passes + len(forms) * tries_per_form * len(pruning.tried_ratios) * of_pruned
+    return passes + len(forms) * tries_per_form * len(tried_ratios(pruning)) * of_pruned
 
 
 def _scoring(signals: Collection[str], relevance: RelevanceSection) -> float:

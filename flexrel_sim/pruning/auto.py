@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from flexrel_sim.networks.answers import share_correct
 from flexrel_sim.pruning.catalogue import Form
 from flexrel_sim.pruning.evidence import Evidence
-from flexrel_sim.pruning.prune import cut_channels_removed, evidence_for, removed
+from flexrel_sim.pruning.filters import cut_channels_removed
+from flexrel_sim.pruning.prune import evidence_for, removed
 from flexrel_sim.pruning.scores import scoring
+from flexrel_sim.pruning.settings import tried_ratios
 from flexrel_sim.scenario.schema import PruningSection
 
 __all__ = ["Choice", "Tried", "choose"]
@@ -101,7 +103,7 @@ def choose(
             )
             accuracies = _accuracies(candidate, validation, evidence, head)
             candidates.append(candidate)
-            tried.append(Tried(delta, normalise, form, settings.tried_ratios, accuracies))
+            tried.append(Tried(delta, normalise, form, tried_ratios(settings), accuracies))
     best, reached = _best(tried, auto.accuracy if auto.aim == "accuracy" else None)
     return Choice(candidates[best], reached, tuple(tried))
 
@@ -118,7 +120,7 @@ def _accuracies(
         # Which channels go at the cut hangs on δ, as what is left to score does on them.
         smaller = cut_channels_removed(evidence, settings, how, head)
         evidence = evidence_for(smaller, settings, evidence.images, evidence.labels)
-    for ratio in settings.tried_ratios:
+    for ratio in tried_ratios(settings):
         at = settings.model_copy(update={"ratio": ratio})
         pruned = removed(evidence.original, evidence, at, how)
         accuracies.append(share_correct(pruned, *validation))

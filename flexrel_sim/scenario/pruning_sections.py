@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -15,7 +14,6 @@ __all__ = [
     "PruningSection",
     "RelevanceSection",
     "ScheduleSection",
-    "share_kept",
 ]
 
 
@@ -140,16 +138,3 @@ class PruningSection(Section):
     def prunes(self) -> bool:
         """Whether anything is removed; if not, no other setting has an effect."""
         return bool(self.ratio or self.cut_ratio) or self.pattern != "none"
-
-    @property
-    def tried_ratios(self) -> tuple[float, ...]:
-        """What `delta: auto` prunes by: where only channels at the cut go, nothing else does."""
-        only_cut = self.cut_ratio > 0 and self.ratio == 0 and self.pattern == "none"
-        return (0.0,) if only_cut else tuple(self.auto.ratios)
-
-
-def share_kept(min_kept: Mapping[str, float] | float, layer: str) -> float:
-    """Give the fraction of a layer that ``min_kept`` keeps, whatever its scores."""
-    if isinstance(min_kept, Mapping):
-        return min_kept.get(layer, min_kept.get("default", 0.0))
-    return min_kept

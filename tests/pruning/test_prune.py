@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from flexrel_sim.pruning import CRITERIA
 from flexrel_sim.pruning.channels import CoupledNetwork
+from flexrel_sim.pruning.filters import kept_channels
 from flexrel_sim.pruning.prune import (
     chosen_weights,
     evidence_for,
-    kept_channels,
     kept_weights,
     prune,
 )
