@@ -18,7 +18,7 @@ from flexrel_sim.networks.architectures import ResNet, TorchvisionVgg
 from flexrel_sim.networks.build import build_network
 from flexrel_sim.pruning.channels import CoupledNetwork
 from flexrel_sim.pruning.evidence import Evidence
-from flexrel_sim.pruning.prune import kept_channels
+from flexrel_sim.pruning.filters import kept_channels
 from flexrel_sim.pruning.scores import Scoring, score, scoring
 from flexrel_sim.pruning.select import keep_masks
 from flexrel_sim.scenario.schema import PruningSection, RelevanceSection

@@ -109,7 +109,7 @@ def _cells(point: PointResult, *, wide: bool) -> list[str]:
     return [
         "→" if point.chosen else "",
         str(point.index),
-        _pruning_cell(columns),
+        _pruning_cell(columns, point.profile.operating_point["pruning"].get("auto") or {}),
         columns["cut"],
         f"{accuracy.value:.3f}" + (f" [{accuracy.low:.3f}, {accuracy.high:.3f}]" * wide),
         f"{1e3 * latency.value:.1f}"
@@ -120,10 +120,17 @@ def _cells(point: PointResult, *, wide: bool) -> list[str]:
     ]
 
 
-def _pruning_cell(columns: dict[str, Any]) -> str:
+def _pruning_cell(columns: dict[str, Any], auto: dict[str, Any]) -> str:
+    """Say what was pruned; of what `delta: auto` could choose, what it chose."""
     if columns["ratio"] == 0:
         return "none"
     delta = "" if columns["delta"] is None else f" δ={delta_text(columns['delta'])}"
+    chosen = ["auto"] if columns["delta_by"] == "auto" else []
+    if auto.get("normalise"):
+        chosen.append(columns["normalise"])
+    if auto.get("form"):
+        chosen.append(columns["relevance"]["form"])
+    delta += f" ({', '.join(chosen)})" if chosen else ""
     return f"{columns['ratio']:.0%} {columns['granularity']}, {columns['criterion']}{delta}"
 
 

@@ -23,9 +23,19 @@ from flexrel_sim.study.executor import run_tasks
 
 __all__ = ["compare"]
 
-_CODE = ("networks", "datasets", "pruning", "training", "codec", "comparison/measure.py")
+# Whatever can move a curve, as for profiles; nothing is cut or simulated here.
+_CODE = (
+    "networks",
+    "datasets",
+    "pruning",
+    "training",
+    "codec",
+    "threads.py",
+    "comparison/measure.py",
+    "comparison/settings.py",
+)
 
-_PACKAGES = ("torch", "torch-pruning", "numpy")
+_PACKAGES = ("torch", "torch-pruning", "numpy", "scipy", "pillow")
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
         labels = np.concatenate([samples.validation.labels, samples.test.labels])
         try:
             dense_macs = sum(layer.macs for layer in layer_costs(network, 0, _image(samples)))
+            has_batch_norms = any(isinstance(part, nn.BatchNorm2d) for part in network.modules())
             pruned = prune_point(first, network, samples)
             network = pruned.network
             measured = _measure(network, specs, torch.from_numpy(images), labels)
@@ -76,7 +77,12 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
         data = first.scenario.data
         calibration = Calibration(
             data.calibration,
-            forward_passes(first.scenario.pruning, data.calibration, data.validation),
+            forward_passes(
+                first.scenario.pruning,
+                data.calibration,
+                data.validation,
+                batch_norms=has_batch_norms,
+            ),
             dense_macs,
             pruned.seconds,
             pruned.choice,

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from flexrel_sim.pruning.relevance import prunable_layers
 from flexrel_sim.scenario.schema import PruningSection
 from flexrel_sim.training.fine_tune import fine_tune
 
-__all__ = ["PrunedNetwork", "cut_layer", "prune_point", "pruned_network", "samples_of"]
+__all__ = ["PrunedNetwork", "head_layers", "prune_point", "pruned_network", "samples_of"]
 
 
 @dataclass(frozen=True)
@@ -108,41 +108,48 @@ def pruned_network(
     """
     if not settings.prunes:
         return PrunedNetwork(network.eval(), {}, 0.0)
-    started = time.perf_counter()
-    calibration, validation = _tensors(samples.calibration), _tensors(samples.validation)
-    choice: dict[str, Any] = {}
-    if settings.delta == "auto":
-        chosen = choose(network, settings, calibration, validation)
-        settings = chosen.settings
-        choice = {
-            "delta": settings.delta,
-            "normalise": settings.normalise,
-            "form": settings.relevance.form,
-            "reached": chosen.reached,
-            "tried": [asdict(tried) for tried in chosen.tried],
-        }
     tuning = settings.schedule.fine_tuning
     if tuning.epochs and recipe is None:
         raise WorkError("fine-tuning needs a network with a training recipe on its card")
+    calibration = _tensors(samples.calibration)
+    head = head_layers(network, cut)
+    started = time.perf_counter()
+    settings, choice = _resolved(network, settings, samples, head)
     seconds = time.perf_counter() - started
-    layer = cut_layer(network, cut)
-    for step, ratio in enumerate(_ratios(settings), start=1):
-        started = time.perf_counter()
+    for step, at in enumerate(_steps(settings), start=1):
         kept = _step_file(key, step, settings)
+        started = time.perf_counter()
         found = _resumed(kept, network)
         if found is not None:
             network = found
             continue
-        at = settings.model_copy(update={"ratio": ratio})
-        if step > 1:
-            at = at.model_copy(update={"cut_ratio": 0.0})
-        network = prune(network, at, *calibration, cut_layer=layer, gone=_gone(network, at, step))
+        network = prune(network, at, *calibration, head=head, gone=_gone(network, at, step))
         seconds += time.perf_counter() - started
         if tuning.epochs and recipe is not None:
             network = fine_tune(network, recipe.dataset, tuning, recipe.samples).network
         if kept is not None:
             write_whole(kept, save({k: v.contiguous() for k, v in network.state_dict().items()}))
     return PrunedNetwork(network.eval(), choice, seconds)
+
+
+def _resolved(
+    network: nn.Module,
+    settings: PruningSection,
+    samples: EvaluationSamples,
+    head: Collection[str],
+) -> tuple[PruningSection, dict[str, Any]]:
+    """Choose what `delta: auto` leaves open, and tell what was tried."""
+    if settings.delta != "auto":
+        return settings, {}
+    parts = _tensors(samples.calibration), _tensors(samples.validation)
+    chosen = choose(network, settings, *parts, head=head)
+    return chosen.settings, {
+        "delta": chosen.settings.delta,
+        "normalise": chosen.settings.normalise,
+        "form": chosen.settings.relevance.form,
+        "reached": chosen.reached,
+        "tried": [asdict(tried) for tried in chosen.tried],
+    }
 
 
 def samples_of(spec: MeasureSpec) -> EvaluationSamples:
@@ -166,24 +173,28 @@ def prune_point(spec: MeasureSpec, network: nn.Module, samples: EvaluationSample
     )
 
 
-def cut_layer(network: nn.Module, cut: str) -> str | None:
-    """Name the layer whose channels cross the link: the last of the head that has weights."""
+def head_layers(network: nn.Module, cut: str) -> frozenset[str]:
+    """Name the layers before a cut that have weights."""
     head, _ = split_network(network, cut)
     inside = {id(module) for module in head.modules()}
-    names = [name for name, layer in prunable_layers(network).items() if id(layer) in inside]
-    return names[-1] if names else None
+    return frozenset(
+        name for name, layer in prunable_layers(network).items() if id(layer) in inside
+    )
 
 
 def _tensors(samples: Samples) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(samples.images), torch.from_numpy(samples.labels)
 
 
-def _ratios(settings: PruningSection) -> list[float]:
-    """Give the ratio of every step; filters are counted anew after each removal."""
+def _steps(settings: PruningSection) -> list[PruningSection]:
+    """Give the settings of every step; filters are counted anew after each removal."""
     steps, kept = settings.schedule.steps, 1 - settings.ratio
+    ratios = [1 - kept ** (step / steps) for step in range(1, steps)] + [settings.ratio]
     if settings.granularity == "filters":
-        return [1 - kept ** (1 / steps)] * steps
-    return [1 - kept ** (step / steps) for step in range(1, steps)] + [settings.ratio]
+        ratios = [1 - kept ** (1 / steps)] * steps
+    first, *others = [settings.model_copy(update={"ratio": ratio}) for ratio in ratios]
+    # Channels at the cut go at once.
+    return [first, *(at.model_copy(update={"cut_ratio": 0.0}) for at in others)]
 
 
 def _gone(network: nn.Module, settings: PruningSection, step: int) -> Mapping[str, Tensor] | None:

@@ -9,8 +9,9 @@ from typing import Protocol
 from flexrel_sim.errors import Fault
 from flexrel_sim.networks import CardFile, Outline
 from flexrel_sim.pruning import CRITERIA, Criterion
+from flexrel_sim.pruning.settings import share_kept
 from flexrel_sim.scenario import did_you_mean
-from flexrel_sim.scenario.pruning_sections import PruningSection, share_kept
+from flexrel_sim.scenario.pruning_sections import PruningSection
 
 __all__ = ["Tell", "network_faults", "pruning_faults", "pruning_warnings"]
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import NDArray
 
-from flexrel_sim.comparison.result import Comparison
+from flexrel_sim.comparison.result import Comparison, Curve
 from flexrel_sim.comparison.schema import Track
 from flexrel_sim.plots.style import COLOURS, GREY, MARKERS, save, style
 
@@ -21,6 +24,10 @@ _COLUMNS = 4
 _GRID = 120
 
 _LABELS = {"macs": "MACs"}
+
+_OTHERS = "all others"
+
+_MASKED = "dense, absent classes masked"
 
 
 def draw_comparison(result: Comparison, folder: Path) -> list[Path]:
@@ -72,49 +79,56 @@ def accuracy_against_kept(result: Comparison, track: Track) -> Figure:
     named = _named(result, track)
     lines: dict[str, Line2D] = {}
     for ax, pair in zip(axes, pairs, strict=False):
-        for entry in result.entries(pair, track.label):
-            curves = result.of(pair, track.label, entry)
-            least = max(min(getattr(curve, track.measure)) for curve in curves)
-            grid = np.geomspace(least, 1, _GRID)
-            mean = np.mean(
-                [
-                    np.interp(np.log(grid), np.log(getattr(c, track.measure))[::-1], c.test[::-1])
-                    for c in curves
-                ],
-                axis=0,
-            )
-            if entry in named:
-                index = named.index(entry)
-                (lines[entry],) = ax.plot(
-                    100 * grid,
-                    mean,
-                    color=COLOURS[index % len(COLOURS)],
-                    marker=MARKERS[index % len(MARKERS)],
-                    markevery=20,
-                    zorder=3,
-                )
-            else:
-                (lines["all others"],) = ax.plot(100 * grid, mean, color=GREY, linewidth=0.8)
-        masked = [curve.absent_masked for curve in result.of(pair, track.label, entry)]
-        if masked != [curve.test[0] for curve in result.of(pair, track.label, entry)]:
-            line = ax.axhline(float(np.mean(masked)), color="black", linestyle=":", linewidth=1)
-            lines["dense, absent classes masked"] = line
-        ax.set_title(pair, fontsize=8)
-        _percent_axis(ax)
+        lines |= _panel(ax, result, track, pair, named)
     for ax in axes[len(pairs) :]:
         ax.remove()
-    order = [*named, "all others", "dense, absent classes masked"]
-    figure.legend(
-        [lines[name] for name in order if name in lines],
-        [name for name in order if name in lines],
-        loc="outside lower center",
-        ncols=4,
-        fontsize=8,
-    )
     for ax in axes[max(0, len(pairs) - columns) : len(pairs)]:
         ax.set_xlabel(f"{_LABELS.get(track.measure, track.measure)} kept / %", fontsize=8)
     figure.supylabel("test accuracy", fontsize=9)
+    shown = [name for name in (*named, _OTHERS, _MASKED) if name in lines]
+    handles = [lines[name] for name in shown]
+    figure.legend(handles, shown, loc="outside lower center", ncols=4, fontsize=8)
     return figure
+
+
+def _panel(
+    ax: Axes, result: Comparison, track: Track, pair: str, named: list[str]
+) -> dict[str, Line2D]:
+    """Draw all entries of a pair, and give a line for each name in the legend."""
+    lines: dict[str, Line2D] = {}
+    for entry in result.entries(pair, track.label):
+        curves = result.of(pair, track.label, entry)
+        if entry in named:
+            look = _look(named.index(entry))
+            (lines[entry],) = ax.plot(*_mean_curve(curves, track), **look)
+        else:
+            (lines[_OTHERS],) = ax.plot(*_mean_curve(curves, track), color=GREY, linewidth=0.8)
+    # Any entry's curves tell the same of the dense network.
+    masked = [curve.absent_masked for curve in curves]
+    if masked != [curve.test[0] for curve in curves]:
+        level = float(np.mean(masked))
+        lines[_MASKED] = ax.axhline(level, color="black", linestyle=":", linewidth=1)
+    ax.set_title(pair, fontsize=8)
+    _percent_axis(ax)
+    return lines
+
+
+def _look(index: int) -> dict[str, Any]:
+    colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+    return {"color": colour, "marker": marker, "markevery": 20, "zorder": 3}
+
+
+def _mean_curve(
+    curves: Sequence[Curve], track: Track
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Give per cent kept and mean accuracy over seeds, where every seed has a curve."""
+    kept = [getattr(curve, track.measure) for curve in curves]
+    grid = np.geomspace(max(min(fractions) for fractions in kept), 1, _GRID)
+    at_grid = [
+        np.interp(np.log(grid), np.log(fractions)[::-1], curve.test[::-1])
+        for fractions, curve in zip(kept, curves, strict=True)
+    ]
+    return 100 * grid, np.mean(at_grid, axis=0)
 
 
 def savings(result: Comparison, claim: str) -> Figure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from flexrel_sim.networks.answers import share_correct
 from flexrel_sim.pruning.catalogue import Form
 from flexrel_sim.pruning.evidence import Evidence
+from flexrel_sim.pruning.filters import cut_channels_removed
 from flexrel_sim.pruning.prune import evidence_for, removed
 from flexrel_sim.pruning.scores import scoring
+from flexrel_sim.pruning.settings import tried_ratios
 from flexrel_sim.scenario.schema import PruningSection
 
 __all__ = ["Choice", "Tried", "choose"]
@@ -64,6 +66,7 @@ def choose(
     calibration: tuple[Tensor, Tensor],
     validation: tuple[Tensor, Tensor],
     evidence: Evidence | None = None,
+    head: Collection[str] = (),
 ) -> Choice:
     """Choose δ by what pruned networks answer on the validation samples.
 
@@ -77,11 +80,13 @@ def choose(
         Images ``(samples, channels, height, width)`` and labels ``(samples,)``.
     evidence
         What was computed on these calibration samples already.
+    head
+        Layers before the cut, as in `prune`: every try loses ``cut_ratio`` of its channels too.
 
     Returns
     -------
     Choice
-        By the largest mean accuracy over ``auto.ratios``, or by the largest ratio that keeps
+        By the largest mean accuracy over the ratios tried, or by the largest ratio that keeps
         ``auto.accuracy`` (by the mean where none does). Of equals, the first that was tried.
     """
     evidence = evidence or evidence_for(network, settings, *calibration)
@@ -96,24 +101,28 @@ def choose(
             candidate = settings.model_copy(
                 update={"delta": delta, "normalise": normalise, "relevance": relevance}
             )
-            accuracies = _accuracies(network, candidate, validation, evidence)
+            accuracies = _accuracies(candidate, validation, evidence, head)
             candidates.append(candidate)
-            tried.append(Tried(delta, normalise, form, tuple(auto.ratios), accuracies))
+            tried.append(Tried(delta, normalise, form, tried_ratios(settings), accuracies))
     best, reached = _best(tried, auto.accuracy if auto.aim == "accuracy" else None)
     return Choice(candidates[best], reached, tuple(tried))
 
 
 def _accuracies(
-    network: nn.Module,
     settings: PruningSection,
     validation: tuple[Tensor, Tensor],
     evidence: Evidence,
+    head: Collection[str],
 ) -> tuple[float, ...]:
     how = scoring(settings)
     accuracies = []
-    for ratio in settings.auto.ratios:
+    if settings.cut_ratio and head:
+        # Which channels go at the cut hangs on δ, as what is left to score does on them.
+        smaller = cut_channels_removed(evidence, settings, how, head)
+        evidence = evidence_for(smaller, settings, evidence.images, evidence.labels)
+    for ratio in tried_ratios(settings):
         at = settings.model_copy(update={"ratio": ratio})
-        pruned = removed(network, evidence, at, how)
+        pruned = removed(evidence.original, evidence, at, how)
         accuracies.append(share_correct(pruned, *validation))
     return tuple(accuracies)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -179,6 +179,35 @@ class CoupledNetwork:
             macs += kept * self._positions[name]
         return Sizes(weights, macs)
 
+    def refuse_convolutions_in_groups(self, names: Iterable[str]) -> None:
+        """Refuse groups of channels that a convolution in several groups reads or makes.
+
+        Its filters can only go in equal numbers from each of its own groups, which no ranking of
+        single filters gives. A depthwise convolution, one channel in and out per group, is free.
+
+        Parameters
+        ----------
+        names
+            Groups that are to lose channels.
+
+        Raises
+        ------
+        ValueError
+            With all layers to exclude.
+        """
+        stuck: dict[str, str] = {}
+        for name in names:
+            group = self.groups[name]
+            for layer in {**group.outputs, **group.inputs}:
+                if _in_groups(self.layers[layer]):
+                    stuck[name] = layer
+        if stuck:
+            layers = ", ".join(dict.fromkeys(stuck.values()))
+            raise ValueError(
+                f"filters of convolutions in groups ({layers}) can't be removed, nor those that"
+                f" they read; put {', '.join(stuck)} in pruning.exclude, or prune weights"
+            )
+
     def removed(self, keep: Mapping[str, Tensor]) -> nn.Module:
         """Remove channels for real.
 
@@ -220,6 +249,13 @@ class CoupledNetwork:
             for layer, at in (group.outputs if side == "outputs" else group.inputs).items():
                 gone[layer] += int((~mask)[at.channel].sum())
         return gone
+
+
+def _in_groups(layer: Prunable) -> bool:
+    """Whether a convolution has groups, and is not depthwise."""
+    if isinstance(layer, nn.Linear) or layer.groups == 1:
+        return False
+    return not layer.groups == layer.in_channels == layer.out_channels
 
 
 def _channel_group(group: Any, names: Mapping[int, str], order: list[str]) -> ChannelGroup | None:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from torch import Tensor, nn
 
-from flexrel_sim.pruning.channels import ChannelGroup, CoupledNetwork, output_positions
+from flexrel_sim.pruning.channels import CoupledNetwork, output_positions
 from flexrel_sim.pruning.evidence import Evidence, Scores
+from flexrel_sim.pruning.filters import cut_channels_removed, kept_channels
 from flexrel_sim.pruning.relevance import Prunable
 from flexrel_sim.pruning.remove import batch_norm_renewed, weights_masked
 from flexrel_sim.pruning.scores import Scoring, score, scoring
-from flexrel_sim.pruning.select import keep_masks, nm_masks
-from flexrel_sim.scenario.pruning_sections import share_kept
+from flexrel_sim.pruning.select import Keep, keep_masks, nm_masks, pools_of
 from flexrel_sim.scenario.schema import PruningSection
 
-__all__ = ["chosen_weights", "evidence_for", "kept_channels", "kept_weights", "prune", "removed"]
-
-Keep = dict[str, Tensor]
-"""Layer or group name to a boolean mask over its weights or channels."""
+__all__ = [
+    "chosen_weights",
+    "evidence_for",
+    "kept_weights",
+    "prune",
+    "removed",
+]
 
 
 def prune(
@@ -27,7 +30,7 @@ def prune(
     images: Tensor,
     labels: Tensor,
     *,
-    cut_layer: str | None = None,
+    head: Collection[str] = (),
     gone: Mapping[str, Tensor] | None = None,
 ) -> nn.Module:
     """Prune a network at once.
@@ -40,8 +43,9 @@ def prune(
         Criterion, ratio and the rest; δ is a number or left to the criterion.
     images, labels
         Calibration samples, shapes ``(samples, channels, height, width)`` and ``(samples,)``.
-    cut_layer
-        Layer whose channels cross the link; ``cut_ratio`` of them are removed first.
+    head
+        Layers with weights before the cut; ``cut_ratio`` of the channels that cross it are removed
+        first. Without any, none are.
     gone
         Layer name to a mask of weights that earlier pruning removed, and that stay removed.
 
@@ -53,12 +57,12 @@ def prune(
     Raises
     ------
     ValueError
-        If a score is not finite, a pattern is asked of filters, or the channels of ``cut_layer``
-        can't be removed.
+        If a score is not finite, a pattern is asked of filters, or channels that should go can't.
     """
     how = scoring(settings)
-    if settings.cut_ratio and cut_layer is not None:
-        network = _cut_channels_removed(network, settings, how, (images, labels), cut_layer)
+    if settings.cut_ratio and head:
+        evidence = evidence_for(network, settings, images, labels)
+        network = cut_channels_removed(evidence, settings, how, head)
     if settings.ratio or settings.pattern != "none":
         evidence = evidence_for(network, settings, images, labels)
         return removed(network, evidence, settings, how, gone=gone)
@@ -208,121 +212,6 @@ def _masks(
         scores,
         settings.ratio,
         settings.min_kept,
-        pools=_pools({name: [layers[name]] for name in scores}, settings.scope),
+        pools=pools_of({name: [layers[name]] for name in scores}, settings.scope),
         costs=costs,
     )
-
-
-def kept_channels(
-    coupled: CoupledNetwork, evidence: Evidence, settings: PruningSection, how: Scoring
-) -> Keep:
-    """Choose the channels that are kept, group by group.
-
-    Parameters
-    ----------
-    coupled
-        The network's groups.
-    evidence, settings, how
-        As in `kept_weights`.
-
-    Returns
-    -------
-    dict
-        Group name to a mask over its channels. A group with an excluded layer is not in it.
-
-    Raises
-    ------
-    ValueError
-        If a pattern is asked for, which is one of weights, or a score is not finite.
-    """
-    if settings.pattern != "none":
-        raise ValueError(f"pattern {settings.pattern!r} is one of weights, and filters are pruned")
-    groups = {
-        name: group
-        for name, group in coupled.groups.items()
-        if not set(settings.exclude) & set(group.outputs)
-    }
-    scores = _channel_scores(groups, evidence, how)
-    pools = _pools(
-        {
-            name: [coupled.layers[layer] for layer in group.outputs]
-            for name, group in groups.items()
-        },
-        settings.scope,
-    )
-    floors = {name: _largest_floor(group, settings.min_kept) for name, group in groups.items()}
-
-    def keep(ratio: float) -> Keep:
-        costs = {name: group.filters_per_channel for name, group in groups.items()}
-        plain = all(cost == 1 for cost in costs.values())
-        return keep_masks(scores, ratio, floors, pools=pools, costs=None if plain else costs)
-
-    if settings.ratio_of in (None, "filters"):
-        return keep(settings.ratio)
-    return _to_size(coupled, keep, settings)
-
-
-def _to_size(
-    coupled: CoupledNetwork, keep: Callable[[float], Keep], settings: PruningSection
-) -> Keep:
-    """Bisect the ratio of filters until weights or MACs have shrunk by the wanted ratio."""
-
-    def size(masks: Keep) -> int:
-        sizes = coupled.sizes(masks)
-        return sizes.weights if settings.ratio_of == "weights" else sizes.macs
-
-    wanted = (1 - settings.ratio) * size({})
-    low, high = 0.0, 1.0
-    best = keep(0.0)
-    # 2^-20 is less than one filter of a million.
-    for _ in range(20):
-        middle = (low + high) / 2
-        masks = keep(middle)
-        if size(masks) >= wanted:
-            low, best = middle, masks
-        else:
-            high = middle
-    return best
-
-
-def _cut_channels_removed(
-    network: nn.Module,
-    settings: PruningSection,
-    how: Scoring,
-    calibration: tuple[Tensor, Tensor],
-    cut_layer: str,
-) -> nn.Module:
-    images, labels = calibration
-    coupled = CoupledNetwork(network, images[:1])
-    groups = {n: group for n, group in coupled.groups.items() if cut_layer in group.outputs}
-    if not groups:
-        raise ValueError(f"the channels of layer {cut_layer!r} can't be removed")
-    scores = _channel_scores(groups, evidence_for(network, settings, images, labels), how)
-    floors = {name: _largest_floor(group, 0.0) for name, group in groups.items()}
-    return coupled.removed(keep_masks(scores, settings.cut_ratio, floors))
-
-
-def _channel_scores(groups: Mapping[str, ChannelGroup], evidence: Evidence, how: Scoring) -> Scores:
-    of_filters = score(how, evidence, "filters")
-    return {name: group.scores(of_filters) for name, group in groups.items()}
-
-
-def _pools(members: Mapping[str, Sequence[Prunable]], scope: str) -> list[list[str]]:
-    """Say who competes with whom; alike are layers of one kind, kernel and grouping."""
-    if scope == "global":
-        return [list(members)]
-    if scope == "layer":
-        return [[name] for name in members]
-    pools: dict[object, list[str]] = {}
-    for name, layers in members.items():
-        shape = tuple(
-            (type(layer).__name__, tuple(layer.weight.shape[2:]), getattr(layer, "groups", 1) > 1)
-            for layer in layers
-        )
-        pools.setdefault(shape, []).append(name)
-    return list(pools.values())
-
-
-def _largest_floor(group: ChannelGroup, min_kept: Mapping[str, float] | float) -> float:
-    least = group.least / group.channels
-    return max(least, *(share_kept(min_kept, name) for name in group.outputs))

@@ -50,6 +50,13 @@ def z_plus(layer: nn.Conv2d | nn.Linear, activation: Tensor, output: Tensor) -> 
 
     ``z_j = Σ_k (w⁺_kj a⁺_k + w⁻_kj a⁻_k) + b⁺_j``; the second term is zero after a ReLU.
 
+    **Relevance is not always conserved.** An output to which nothing contributes positively has
+    ``z_j = 0``: eq. 60 is 0/0 there, and with β = 0 nothing may flow along negative contributions,
+    which is the rule's point. Here such relevance ends at the output. Between ReLUs none is lost,
+    as an output without positive contributions is zero there and has none. What can be lost is
+    that of outputs below zero that no ReLU follows: the logit that relevance starts from, and
+    linear ends of branches. γ and the gradient lose none but to biases.
+
     Parameters
     ----------
     layer

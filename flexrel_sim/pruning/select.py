@@ -10,9 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flexrel_sim.scenario.pruning_sections import share_kept
+from flexrel_sim.pruning.relevance import Prunable
+from flexrel_sim.pruning.settings import share_kept
 
-__all__ = ["keep_masks", "lowest", "nm_masks"]
+__all__ = ["Keep", "keep_masks", "lowest", "nm_masks", "pools_of"]
+
+Keep = dict[str, Tensor]
+"""Layer or group name to a boolean mask over its weights or channels."""
 
 
 def keep_masks(
@@ -142,6 +146,30 @@ def nm_masks(scores: Mapping[str, Tensor], kept: int, of: int) -> dict[str, Tens
             mask[:, :whole] = chosen.reshape(last.shape).movedim(-1, 1)
         masks[name] = mask
     return masks
+
+
+def pools_of(members: Mapping[str, Sequence[Prunable]], scope: str) -> list[list[str]]:
+    """Say who competes with whom: all, nobody, or those alike in kind, kernel and grouping.
+
+    Parameters
+    ----------
+    members
+        Name of what is chosen from to its layers.
+    scope
+        As in the scenario.
+    """
+    if scope == "global":
+        return [list(members)]
+    if scope == "layer":
+        return [[name] for name in members]
+    pools: dict[object, list[str]] = {}
+    for name, layers in members.items():
+        shape = tuple(
+            (type(layer).__name__, tuple(layer.weight.shape[2:]), getattr(layer, "groups", 1) > 1)
+            for layer in layers
+        )
+        pools.setdefault(shape, []).append(name)
+    return list(pools.values())
 
 
 def _refuse_not_finite(scores: Mapping[str, Tensor]) -> None:

@@ -34,6 +34,7 @@ __all__ = [
 OPERATING_COLUMNS: Final = (
     "criterion",
     "delta",
+    "delta_by",
     "granularity",
     "normalise",
     "ratio",
@@ -93,14 +94,29 @@ def write_tables(result: StudyResult, folder: Path) -> None:
 
 
 def operating_columns(point: PointResult) -> dict[str, Any]:
-    """Give what tells a point's operating point apart; None where a setting has no effect."""
+    """Give what tells a point's operating point apart; None where a setting has no effect.
+
+    What `delta: auto` chose stands in the place of what it left open.
+    """
     sections = point.profile.operating_point
     flat = {
         name: value
         for section in ("model", "data", "pruning", "split", "codec")
         for name, value in sections[section].items()
     }
-    return {name: flat.get(name) for name in OPERATING_COLUMNS}
+    chosen = point.profile.calibration.choice
+    if chosen:
+        flat |= {"delta": chosen["delta"], "normalise": chosen["normalise"]}
+        if chosen["form"] is not None and flat.get("relevance"):
+            flat["relevance"] = flat["relevance"] | {"form": chosen["form"]}
+    columns = {name: flat.get(name) for name in OPERATING_COLUMNS}
+    return columns | {"delta_by": _delta_by(columns["delta"], bool(chosen))}
+
+
+def _delta_by(delta: float | None, chosen: bool) -> str | None:
+    if delta is None:
+        return None
+    return "auto" if chosen else "given"
 
 
 def _point_data(point: PointResult) -> dict[str, Any]:

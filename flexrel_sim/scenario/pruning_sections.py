@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -15,7 +14,6 @@ __all__ = [
     "PruningSection",
     "RelevanceSection",
     "ScheduleSection",
-    "share_kept",
 ]
 
 
@@ -51,7 +49,7 @@ class AutoDeltaSection(Section):
     ratios: list[Annotated[float, Field(ge=0, lt=1)]] = Field(
         default=[0.5, 0.7, 0.8, 0.87, 0.92, 0.95, 0.97, 0.98], min_length=1
     )
-    """Pruning ratios that each is tried at."""
+    """Pruning ratios that each is tried at, after `cut_ratio`."""
     normalise: list[Literal["layer", "global", "rank", "none"]] | None = Field(None, min_length=1)
     """Normalisations tried as well; the scenario's own when absent."""
     form: list[Literal["additive", "message"]] | None = Field(None, min_length=1)
@@ -140,10 +138,3 @@ class PruningSection(Section):
     def prunes(self) -> bool:
         """Whether anything is removed; if not, no other setting has an effect."""
         return bool(self.ratio or self.cut_ratio) or self.pattern != "none"
-
-
-def share_kept(min_kept: Mapping[str, float] | float, layer: str) -> float:
-    """Give the fraction of a layer that ``min_kept`` keeps, whatever its scores."""
-    if isinstance(min_kept, Mapping):
-        return min_kept.get(layer, min_kept.get("default", 0.0))
-    return min_kept

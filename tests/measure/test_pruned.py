@@ -13,8 +13,9 @@ from flexrel_sim.datasets import EvaluationSamples, evaluation_samples
 from flexrel_sim.errors import WorkError
 from flexrel_sim.measure import pruned
 from flexrel_sim.measure.network import measure_network
-from flexrel_sim.measure.pruned import cut_layer, pruned_network
+from flexrel_sim.measure.pruned import head_layers, pruned_network
 from flexrel_sim.networks import CardFile
+from flexrel_sim.networks.answers import share_correct
 from flexrel_sim.networks.build import load_network
 from flexrel_sim.pruning.relevance import prunable_layers
 from flexrel_sim.scenario.schema import PruningSection
@@ -124,15 +125,29 @@ def test_the_channels_at_the_cut_shrink_the_payload_by_exactly_their_share(
     assert set(profile.payload_bytes.tolist()) == {4 * channels // 2 * pixels}
 
 
-def test_the_layer_at_the_cut_is_the_last_before_it_that_has_weights(network: nn.Module) -> None:
-    cuts = ("server", "conv1_1", "pool1", "flatten", "relu_fc1")
-    assert [cut_layer(network, cut) for cut in cuts] == [
-        None,
-        "conv1_1",
-        "conv1_2",
-        "conv2_1",
-        "fc1",
-    ]
+def test_the_head_is_all_layers_with_weights_before_the_cut(network: nn.Module) -> None:
+    layers = ["conv1_1", "conv1_2", "conv2_1", "fc1", "fc2"]
+    cuts = {"server": 0, "conv1_1": 1, "pool1": 2, "flatten": 3, "relu_fc1": 4, "edge": 5}
+    for cut, count in cuts.items():
+        assert head_layers(network, cut) == set(layers[:count])
+
+
+def test_auto_tries_what_it_deploys_channels_at_the_cut_gone(
+    network: nn.Module, samples: EvaluationSamples
+) -> None:
+    auto = {"deltas": [0.0, 1.0], "ratios": [0.3, 0.6]}
+    asked = section(criterion="flexrel-paper", delta="auto", auto=auto, cut_ratio=0.5, ratio=0.6)
+    parts = torch.from_numpy(samples.validation.images), torch.from_numpy(samples.validation.labels)
+    tried = pruned_network(network, asked, samples, cut="pool1").choice["tried"]
+    for one in tried:
+        at = asked.model_copy(update={"delta": one["delta"]})
+        for ratio, accuracy in zip(one["ratios"], one["accuracies"], strict=True):
+            alike = at.model_copy(update={"ratio": ratio})
+            deployed = pruned_network(network, alike, samples, cut="pool1").network
+            assert share_correct(deployed, *parts) == accuracy
+    only = asked.model_copy(update={"ratio": 0.0})
+    tried = pruned_network(network, only, samples, cut="pool1").choice["tried"]
+    assert [one["ratios"] for one in tried] == [(0.0,), (0.0,)]
 
 
 def test_nothing_to_prune_is_the_network_itself(

@@ -182,6 +182,55 @@ def test_relevance_of_no_contribution_ends_there_instead_of_dividing_by_zero() -
     assert not flows["fc1"].source.any()
 
 
+def conserved(network: nn.Sequential, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Give what reaches the images under z-plus, and the logits."""
+    labels = torch.zeros(len(images), dtype=torch.int64)
+    flows = flows_of(network, images, labels, rule_of("z-plus"))
+    return next(iter(flows.values())).source.flatten(1).sum(1), network(images)[:, 0].detach()
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 10**6))
+def test_z_plus_conserves_a_logit_that_something_speaks_for_and_loses_any_other(seed: int) -> None:
+    """Between ReLUs nothing is lost: all of the logit arrives, or none of it."""
+    network = named(
+        ("conv", nn.Conv2d(2, 3, 3, bias=False)),
+        ("relu", nn.ReLU()),
+        ("conv2", nn.Conv2d(3, 2, 2, bias=False)),
+        ("relu2", nn.ReLU()),
+        ("flatten", nn.Flatten()),
+        ("last", nn.Linear(24, 3, bias=False)),
+    )
+    drawn(network, seed)
+    images = images_of(4, seed)
+    arrived, logits = conserved(network, images)
+    spoken_for = (network[:5](images) * network.last.weight[0].clamp(min=0)).sum(1) > 0
+    torch.testing.assert_close(arrived, torch.where(spoken_for, logits, 0.0))
+    with torch.no_grad():
+        network.last.weight[0] = -network.last.weight[0].abs()
+    arrived, logits = conserved(network, images)
+    assert bool((logits <= 0).all())
+    assert bool((arrived == 0).all())
+
+
+def test_z_plus_loses_exactly_the_relevance_of_branch_ends_that_nothing_speaks_for() -> None:
+    # x = (2, 3) makes the ends (-4, 3), and the logit -2 * -4 + 5 * 3 = 23.
+    network = named(
+        ("first", nn.Linear(2, 2, bias=False)),
+        ("ends", nn.Linear(2, 2, bias=False)),
+        ("last", nn.Linear(2, 1, bias=False)),
+    )
+    with torch.no_grad():
+        network.first.weight.copy_(torch.eye(2))
+        network.ends.weight.copy_(torch.tensor([[-0.5, -1.0], [0.0, 1.0]]))
+        network.last.weight.copy_(torch.tensor([[-2.0, 5.0]]))
+    images = torch.tensor([[2.0, 3.0]], dtype=torch.float64)
+    arrived, logits = conserved(network, images)
+    assert float(logits) == pytest.approx(23.0)
+    # The first end has negative contributions only, and its 8 end there.
+    assert float(arrived) == pytest.approx(15.0)
+
+
 @pytest.mark.parametrize("rule", ["z-plus", "gamma"])
 def test_a_saturated_relu6_still_passes_all_relevance(rule: str) -> None:
     network = named(("fc1", nn.Linear(1, 1, bias=False)), ("relu", nn.ReLU6()))

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from flexrel_sim.pruning import CRITERIA
 from flexrel_sim.pruning.channels import CoupledNetwork
+from flexrel_sim.pruning.filters import kept_channels
 from flexrel_sim.pruning.prune import (
     chosen_weights,
     evidence_for,
-    kept_channels,
     kept_weights,
     prune,
 )
@@ -166,26 +166,6 @@ def test_an_excluded_layer_keeps_its_whole_group() -> None:
     assert counted(prune(NETWORK, everything, IMAGES, LABELS)) == counted(NETWORK)
 
 
-@pytest.mark.parametrize(("ratio", "left"), [(0.25, 3), (0.5, 2), (0.99, 1)])
-def test_cut_ratio_removes_that_fraction_of_the_channels_at_the_cut(
-    ratio: float, left: int
-) -> None:
-    asked = section(cut_ratio=ratio, ratio=0.0)
-    pruned = prune(NETWORK, asked, IMAGES, LABELS, cut_layer="layer1.1.conv2")
-    before, after = prunable_layers(NETWORK), prunable_layers(pruned)
-    shapes = {name: layer.weight.shape[0] for name, layer in after.items()}
-    coupled = {"conv1", "layer1.0.conv2", "layer1.1.conv2"}
-    assert {shapes[name] for name in coupled} == {left}
-    assert all(shapes[n] == before[n].weight.shape[0] for n in shapes if n not in coupled)
-    both = prune(NETWORK, section(cut_ratio=ratio), IMAGES, LABELS, cut_layer="layer1.1.conv2")
-    assert prunable_layers(both)["conv1"].weight.shape[0] == left
-
-
-def test_cut_ratio_needs_channels_that_can_go() -> None:
-    with pytest.raises(ValueError, match="the channels of layer 'fc' can't be removed"):
-        prune(NETWORK, section(cut_ratio=0.5), IMAGES, LABELS, cut_layer="fc")
-
-
 def with_dropout() -> nn.Sequential:
     network = named(
         ("conv", nn.Conv2d(2, 4, 3)),
@@ -225,7 +205,7 @@ def test_a_network_without_batch_norms_has_nothing_to_renew() -> None:
 @pytest.mark.parametrize("what", [{"ratio": 0.5}, {"ratio": 0.0, "cut_ratio": 0.5}])
 def test_batch_norms_are_renewed_after_any_removal_and_only_if_asked(what: dict[str, Any]) -> None:
     kept, renewed = (
-        prune(NETWORK, section(batch_norm=how, **what), IMAGES, LABELS, cut_layer="conv1")
+        prune(NETWORK, section(batch_norm=how, **what), IMAGES, LABELS, head=["conv1"])
         for how in ("keep", "re-estimate")
     )
     assert not torch.equal(kept.bn1.running_mean, renewed.bn1.running_mean)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from flexrel_sim.datasets import held_out
 from flexrel_sim.pruning.channels import CoupledNetwork
-from flexrel_sim.pruning.prune import evidence_for, kept_channels, kept_weights, prune
+from flexrel_sim.pruning.filters import kept_channels
+from flexrel_sim.pruning.prune import evidence_for, kept_weights, prune
 from flexrel_sim.pruning.relevance import prunable_layers
 from flexrel_sim.pruning.remove import weights_masked
 from flexrel_sim.pruning.scores import scoring

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from flexrel_sim.pruning import CRITERIA
 from flexrel_sim.pruning.channels import CoupledNetwork
 from flexrel_sim.pruning.evidence import Evidence
-from flexrel_sim.pruning.prune import evidence_for, kept_channels, kept_weights
+from flexrel_sim.pruning.filters import kept_channels
+from flexrel_sim.pruning.prune import evidence_for, kept_weights
 from flexrel_sim.pruning.relevance import prunable_layers, weight_relevance
 from flexrel_sim.pruning.scores import combined, normalised, score, scoring
 from flexrel_sim.pruning.select import keep_masks

@@ -10,6 +10,7 @@ import yaml
 from sklearn.datasets import load_digits
 
 import flexrel_sim
+from flexrel_sim.cli.show import show_run
 from flexrel_sim.metrics import METRICS
 from flexrel_sim.profile import load_profile
 from flexrel_sim.scenario import load_scenario
@@ -140,3 +141,36 @@ def test_a_dataset_of_ones_own_is_found_from_the_result_folder(workspace):
     run = flexrel_sim.run("small.yaml", "out", overrides, workers=1)
     again = flexrel_sim.run(run.folder / "scenario.yaml", "again", workers=1)
     assert again.result.points[0].profile.key == run.result.points[0].profile.key
+
+
+AUTO = """\
+pruning:
+  criterion: flexrel-paper
+  delta: auto
+  auto: {deltas: [0.1, 0.7], ratios: [0.3, 0.6], normalise: [layer, rank], form: [message]}
+  ratio: 0.4
+"""
+
+
+def test_what_auto_chose_is_in_the_table_and_on_the_terminal(workspace, capsys):
+    lines = (workspace / "small.yaml").read_text().splitlines(keepends=True)
+    text = "".join(line for line in lines if not line.startswith("pruning:")) + AUTO
+    (workspace / "auto.yaml").write_text(text)
+    run = flexrel_sim.run("auto.yaml", "out", workers=1)
+    choice = run.result.points[0].profile.calibration.choice
+    with (run.folder / "table.csv").open() as stream:
+        (row,) = csv.DictReader(stream)
+    assert choice["delta"] in (0.1, 0.7)
+    assert float(row["delta"]) == choice["delta"]
+    assert (row["delta_by"], row["normalise"]) == ("auto", choice["normalise"])
+    assert "'form': 'message'" in row["relevance"]
+    show_run(run)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"δ={choice['delta']:g}" in shown
+    assert f"(auto, {choice['normalise']}, message)" in shown
+
+
+def test_a_delta_that_was_given_says_so(finished):
+    with (finished.folder / "table.csv").open() as stream:
+        for row in csv.DictReader(stream):
+            assert row["delta_by"] == ("given" if row["delta"] else "")

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 from flexrel_sim.hardware import find_device, service_time_s
-from flexrel_sim.measure.passes import forward_passes
 from flexrel_sim.profile import Calibration, load_profile, save_profile
-from flexrel_sim.scenario.schema import PruningSection
 from flexrel_sim.simulation import Pool, simulate
 from tests.builders import built, make_draws, make_profile, make_scenario, make_system
 
@@ -64,31 +62,3 @@ def test_a_profile_keeps_what_it_cost(tmp_path):
     save_profile(profile, tmp_path / "p")
     assert load_profile(tmp_path / "p").calibration == profile.calibration
     assert CALIBRATION.macs == 800_000
-
-
-@pytest.mark.parametrize(
-    ("changes", "passes"),
-    [
-        ({"ratio": 0.0}, 0),
-        ({"criterion": "magnitude"}, 0),
-        ({"criterion": "wanda"}, 1),
-        ({"criterion": "taylor"}, 3),
-        ({"criterion": "flexrel-paper"}, 2),
-        ({"criterion": "flexrel-paper", "relevance": {"form": "message"}}, 3),
-        ({"criterion": "flexrel"}, 3),
-        ({"criterion": "relevance", "relevance": {"rule": "z-plus"}}, 4),
-        ({"criterion": "relevance", "relevance": {"rule": "integrated-gradients", "steps": 8}}, 16),
-        ({"criterion": "flexrel-paper", "schedule": {"steps": 3}}, 6),
-        (
-            {
-                "criterion": "flexrel-paper",
-                "delta": "auto",
-                "auto": {"deltas": [0.1, 0.2], "ratios": [0.5]},
-            },
-            2 + 2 * 60 / 20,
-        ),
-    ],
-)
-def test_passes_are_counted_by_what_the_criterion_needs(changes, passes):
-    pruning = PruningSection(**({"ratio": 0.5} | changes))
-    assert forward_passes(pruning, calibration=20, validation=60) == passes
