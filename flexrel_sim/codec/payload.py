@@ -3,40 +3,82 @@
 from __future__ import annotations
 
 import math
-import struct
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
-import zstandard
 from numpy.typing import NDArray
 
-__all__ = ["Codec"]
+from flexrel_sim.codec.framing import CHECKSUM_BYTES, demand_bytes, framed, unframed
+from flexrel_sim.codec.lossless import Lossless, lossless
+from flexrel_sim.codec.numbers import NUMBER_FORMATS, NumberFormat, Table
+from flexrel_sim.codec.sparsity import INDICES, greatest
 
-_SCALE = struct.Struct("<ff")
+__all__ = ["AnyCodec", "Codec"]
+
+
+class AnyCodec(Protocol):
+    """What measuring needs of a codec."""
+
+    @property
+    def name(self) -> str:
+        """What it does, in one word."""
+
+    def encode(self, tensor: NDArray[np.float32]) -> bytes:
+        """Encode one sample's tensor."""
+
+    def decode(self, payload: bytes, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Decode one sample's payload; raise PayloadError if it is none."""
+
+    def bound(self, tensor: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Give the greatest error of each value."""
 
 
 @dataclass(frozen=True)
 class Codec:
-    """A number format, and lossless compression of it.
+    """A number format, what is left out, and lossless compression.
 
-    Both sides know the tensor's shape from the cut, so the payload holds numbers only; uint8 adds
-    its offset and scale, 8 bytes.
+    Both sides know the tensor's shape from the cut. What is sent: a checksum, and compressed
+    together scales, where the numbers belong, and the numbers.
 
     Parameters
     ----------
     dtype
-        ``float32`` is exact; ``float16`` rounds, and saturates at ±65504; ``uint8`` rounds to one
-        of 256 evenly spaced values between the tensor's least and greatest.
+        ``float32`` is exact; ``float16`` rounds, and saturates at ±65504; ``bfloat16`` rounds to
+        8 bits; ``uint8`` and ``int4`` round to one of 256 or 16 evenly spaced values between the
+        least and the greatest.
     compress
-        ``zstd`` or ``none``.
+        ``none``, ``zstd``, ``lz4`` or ``ans``.
     level
         Level of zstd.
+    scale
+        Whether uint8 and int4 know least and greatest of the ``tensor``, or of every ``channel``:
+        of the first axis, where there are several.
+    sparse
+        How it is said where the numbers that are not zero belong; ``none`` sends zeros, too.
+    keep
+        Share of the values that is sent, those of greatest magnitude; the others become zero.
+    checksum
+        Whether 4 bytes of each payload tell if it is damaged.
     """
 
-    dtype: Literal["float32", "float16", "uint8"] = "uint8"
-    compress: Literal["none", "zstd"] = "none"
+    dtype: Literal["float32", "float16", "bfloat16", "uint8", "int4"] = "uint8"
+    compress: Literal["none", "zstd", "lz4", "ans"] = "none"
     level: int = 3
+    scale: Literal["tensor", "channel"] = "tensor"
+    sparse: Literal["none", "bitmap", "csr", "delta"] = "none"
+    keep: float = 1.0
+    checksum: bool = True
+
+    @property
+    def name(self) -> str:
+        """What it does, in one word."""
+        parts: list[str] = [self.dtype]
+        parts += ["per-channel"] if self.scale == "channel" else []
+        parts += [f"top-{self.keep:g}"] if self.keep < 1 else []
+        parts += [self.sparse] if self.sparse != "none" else []
+        parts += [self.compress + (f"-{self.level}" if self.compress == "zstd" else "")]
+        return "+".join(part for part in parts if part != "none")
 
     def encode(self, tensor: NDArray[np.float32]) -> bytes:
         """Encode one sample's boundary tensor.
@@ -56,12 +98,15 @@ class Codec:
         ValueError
             If the tensor holds NaN or infinity.
         """
-        if not np.isfinite(tensor).all():
-            raise ValueError("a boundary tensor must be finite to be encoded")
-        numbers = self._to_numbers(tensor)
-        if self.compress == "none":
-            return numbers
-        return zstandard.ZstdCompressor(level=self.level).compress(numbers)
+        kept, scales, numbers = self._numbers(tensor)
+        flat = numbers.ravel()
+        index = b""
+        if self.sparse != "none":
+            sent = kept != 0
+            index = INDICES[self.sparse].encode(sent.reshape(_channels(tensor.shape)))
+            flat = flat[sent.ravel()]
+        body = self._lossless.pack(b"".join([scales, index, self._format.pack(flat)]))
+        return framed(body, self.name, tensor.shape) if self.checksum else body
 
     def decode(self, payload: bytes, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """Decode one sample's payload.
@@ -80,51 +125,81 @@ class Codec:
 
         Raises
         ------
-        ValueError
-            If the payload is not what this codec makes of that shape.
+        PayloadError
+            If the payload is not what this codec makes of that shape; it never unpacks to more
+            than the shape asks for.
         """
-        size = int(np.prod(shape)) * np.dtype(self.dtype).itemsize
-        size += _SCALE.size if self.dtype == "uint8" else 0
-        numbers = payload
-        if self.compress == "zstd":
-            # The size is known from the shape: a larger frame is refused before it is unpacked.
-            try:
-                if zstandard.frame_content_size(payload) != size:
-                    raise ValueError(f"the payload must unpack to {size} bytes")
-                numbers = zstandard.ZstdDecompressor().decompress(payload, allow_extra_data=False)
-            except zstandard.ZstdError as error:
-                raise ValueError(f"the payload is no zstd frame: {error}") from None
-        if len(numbers) != size:
-            raise ValueError(f"the payload must hold {size} bytes, got {len(numbers)}")
-        values = self._from_numbers(numbers)
-        if not np.isfinite(values).all():
-            raise ValueError("the payload must hold finite numbers")
-        return values.reshape(shape)
+        body = unframed(payload, self.name, shape) if self.checksum else payload
+        content = self._lossless.unpack(body, self._greatest_bytes(shape))
+        scale_bytes = self.overhead_bytes(shape) - self._checksum_bytes
+        scales, rest = content[:scale_bytes], content[scale_bytes:]
+        demand_bytes(scales, scale_bytes)
+        groups = self._groups(shape)
+        if self.sparse == "none":
+            count = groups[0] * groups[1]
+            demand_bytes(rest, self._format.number_bytes(count))
+            numbers = self._format.unpack(rest, count).reshape(groups)
+            return self._format.from_numbers(scales, numbers).reshape(shape)
+        mask, used = INDICES[self.sparse].decode(rest, _channels(shape))
+        count = int(mask.sum())
+        demand_bytes(rest[used:], self._format.number_bytes(count))
+        some = self._format.unpack(rest[used:], count)
+        numbers = np.zeros(mask.shape, some.dtype)
+        numbers[mask] = some
+        values = self._format.from_numbers(scales, numbers.reshape(groups)).reshape(mask.shape)
+        return np.where(mask, values, np.float32(0)).reshape(shape)
 
-    def _to_numbers(self, tensor: NDArray[np.float32]) -> bytes:
-        if self.dtype == "float32":
-            return tensor.astype("<f4").tobytes()
-        if self.dtype == "float16":
-            limit = float(np.finfo(np.float16).max)
-            return np.clip(tensor, -limit, limit).astype("<f2").tobytes()
-        low = float(tensor.min()) if tensor.size else 0.0
-        # In float64: the range of two float32 extremes overflows float32.
-        step = (float(tensor.max()) - low) / 255 if tensor.size else 0.0
-        step32 = np.float32(step)
-        if step32 == 0:
-            return _SCALE.pack(low, 0.0) + bytes(tensor.size)
-        levels = np.rint((tensor.astype(np.float64) - low) / float(step32))
-        return _SCALE.pack(low, step32) + np.clip(levels, 0, 255).astype(np.uint8).tobytes()
+    def bound(self, tensor: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Give the greatest error that each value may come back with, in the tensor's shape."""
+        kept = self._kept(tensor.reshape(self._groups(tensor.shape)))
+        bound = self._format.bound(kept)
+        if self.sparse != "none":
+            bound[kept == 0] = 0
+        left_out = np.abs(tensor.astype(np.float64).reshape(kept.shape) - kept)
+        return (bound + left_out).reshape(tensor.shape)
 
-    def _from_numbers(self, numbers: bytes) -> NDArray[np.float32]:
-        if self.dtype == "float32":
-            return np.frombuffer(numbers, "<f4").astype(np.float32)
-        if self.dtype == "float16":
-            return np.frombuffer(numbers, "<f2").astype(np.float32)
-        low, step = _SCALE.unpack_from(numbers)
-        if not (math.isfinite(low) and math.isfinite(step)):
-            raise ValueError("the payload must hold a finite offset and scale")
-        levels = np.frombuffer(numbers, np.uint8, offset=_SCALE.size)
-        limit = float(np.finfo(np.float32).max)
-        values = np.clip(low + step * levels.astype(np.float64), -limit, limit)
-        return np.asarray(values, dtype=np.float32)
+    def number_bytes(self, shape: tuple[int, ...]) -> int:
+        """Count the bytes of all numbers of that shape, before anything is left out or packed."""
+        return self._format.number_bytes(math.prod(shape))
+
+    def overhead_bytes(self, shape: tuple[int, ...]) -> int:
+        """Count the bytes of scales and checksum, before anything is packed."""
+        return self._groups(shape)[0] * self._format.scale_bytes + self._checksum_bytes
+
+    @property
+    def _format(self) -> NumberFormat:
+        return NUMBER_FORMATS[self.dtype]
+
+    @property
+    def _lossless(self) -> Lossless:
+        return lossless(self.compress, self.level)
+
+    @property
+    def _checksum_bytes(self) -> int:
+        return CHECKSUM_BYTES if self.checksum else 0
+
+    def _groups(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        return _channels(shape) if self.scale == "channel" else (1, math.prod(shape))
+
+    def _kept(self, table: Table) -> Table:
+        return (
+            np.where(greatest(table, self.keep), table, np.float32(0)) if self.keep < 1 else table
+        )
+
+    def _numbers(self, tensor: NDArray[np.float32]) -> tuple[Table, bytes, NDArray[np.generic]]:
+        table = np.ascontiguousarray(tensor, np.float32).reshape(self._groups(tensor.shape))
+        # NaN and infinity are of the greatest magnitude: they are kept, and refused by the format.
+        kept = self._kept(table)
+        return (kept, *self._format.to_numbers(kept))
+
+    def _greatest_bytes(self, shape: tuple[int, ...]) -> int:
+        index = (
+            INDICES[self.sparse].greatest_bytes(_channels(shape)) if self.sparse != "none" else 0
+        )
+        return self.overhead_bytes(shape) + index + self.number_bytes(shape)
+
+
+def _channels(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Give the channels, and the values of each; a vector is one channel."""
+    channels = shape[0] if len(shape) > 1 else 1
+    return channels, math.prod(shape) // channels if channels else 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flexrel_sim.datasets import DatasetInfo, held_out_count, open_dataset
 from flexrel_sim.errors import CheckpointError, DatasetError, Fault, ScenarioError
+from flexrel_sim.measure.codec_check import codec_faults
 from flexrel_sim.measure.pruning_check import (
     Tell,
     network_faults,
@@ -76,6 +77,7 @@ def check(scenario_file: ScenarioFile[Scenario]) -> Checked:
         faults += _data_faults(point.scenario, card_file, dataset, tell)
         parts = outline(card_file)
         faults += _cut_faults(point.scenario, card_file, parts, tell)
+        faults += codec_faults(point.scenario, card_file.card.architecture.input_shape, tell)
         faults += network_faults(point.scenario, card_file, parts, tell)
         checked.warnings += pruning_warnings(point.scenario, tell)
         if not faults and isinstance(dataset, DatasetInfo):

@@ -33,7 +33,16 @@ _MEASURING_CODE = (
     "threads.py",
 )
 
-_MEASURING_PACKAGES = ("torch", "torch-pruning", "numpy", "scipy", "pillow", "zstandard")
+_MEASURING_PACKAGES = (
+    "torch",
+    "torch-pruning",
+    "numpy",
+    "scipy",
+    "pillow",
+    "zstandard",
+    "lz4",
+    "constriction",
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,9 @@ class MeasureSpec:
     @property
     def network_key(self) -> str:
         """Name of the pruned network, which all cuts and codecs share."""
-        shared = {name: self.operating_point[name] for name in ("model", "data", "pruning")}
+        shared = {
+            name: self.operating_point[name] for name in ("model", "data", "pruning", "weights")
+        }
         if self.scenario.pruning.cut_ratio:
             # Which channels go depends on where the network is cut.
             shared["split"] = self.operating_point["split"]
@@ -106,6 +117,7 @@ def make_spec(
         "model": {"network": card.name},
         "data": data,
         "pruning": _resolved_pruning(scenario.pruning),
+        "weights": scenario.weights.model_dump(),
         "split": scenario.split.model_dump(),
         "codec": _resolved_codec(scenario.codec, scenario.split.cut),
     }
@@ -162,8 +174,10 @@ def _resolved_pruning(pruning: PruningSection) -> dict[str, Any]:
 def _resolved_codec(codec: CodecSection, cut: str) -> dict[str, Any]:
     if cut == "edge":
         return {}
-    data = codec.model_dump()
-    if codec.compress == "none":
+    if codec.image is not None:
+        return codec.model_dump(include={"image", "checksum"})
+    data = codec.model_dump(exclude={"image"})
+    if codec.compress != "zstd":
         del data["level"]
     return data
 

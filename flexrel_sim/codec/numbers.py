@@ -1,0 +1,254 @@
+"""Number formats: a boundary tensor's float32 values as fewer bits.
+
+A format sees a table ``(groups, values)``: one row for the whole tensor, or one per channel, each
+with a scale of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flexrel_sim.codec.framing import PayloadError
+
+__all__ = ["NUMBER_FORMATS", "Affine", "Bfloat16", "Float", "NumberFormat", "Table"]
+
+Table = NDArray[np.float32]
+"""Shape ``(groups, values)``."""
+
+_LIMIT = float(np.finfo(np.float32).max)
+
+# Values per pass: a block and what is computed from it stay in the second-level cache.
+_BLOCK = 1 << 16
+
+# Above it, the inverse of a step is a normal float32.
+_STEP_MIN = 2.0**-100
+
+
+class NumberFormat:
+    """What becomes of a value."""
+
+    bits: int
+    """Bits of one number."""
+    scale_bytes: int = 0
+    """Bytes that every group adds."""
+
+    def to_numbers(self, table: Table) -> tuple[bytes, NDArray[Any]]:
+        """Give the scales' bytes, and a table of numbers; raise ValueError on NaN and infinity."""
+        raise NotImplementedError
+
+    def from_numbers(self, scales: bytes, numbers: NDArray[Any]) -> Table:
+        """Give the values that numbers stand for; raise PayloadError if they are not finite."""
+        raise NotImplementedError
+
+    def pack(self, numbers: NDArray[Any]) -> bytes:
+        """Give the bytes of numbers, shape ``(count,)``."""
+        return numbers.tobytes()
+
+    def unpack(self, data: bytes, count: int) -> NDArray[Any]:
+        """Give the numbers of that many bytes, shape ``(count,)``."""
+        raise NotImplementedError
+
+    def bound(self, table: Table) -> NDArray[np.float64]:
+        """Give the greatest error that each value may come back with."""
+        raise NotImplementedError
+
+    def number_bytes(self, count: int) -> int:
+        """Count the bytes of numbers, without scales."""
+        return (count * self.bits + 7) // 8
+
+
+@dataclass(frozen=True)
+class Float(NumberFormat):
+    """An IEEE format: float32 as it is, or float16, which saturates at ±65504.
+
+    Parameters
+    ----------
+    kind
+        ``<f4`` or ``<f2``.
+    """
+
+    kind: str
+
+    @property
+    def bits(self) -> int:  # type: ignore[override]
+        """Bits of one number."""
+        return 8 * np.dtype(self.kind).itemsize
+
+    def to_numbers(self, table: Table) -> tuple[bytes, NDArray[Any]]:
+        """Give no scales, and the table in that format."""
+        low, high = _extremes(table)
+        limit = float(np.finfo(self.kind).max)
+        if low.min(initial=0) < -limit or high.max(initial=0) > limit:
+            table = np.clip(table, -limit, limit)
+        return b"", table.astype(self.kind, copy=False)
+
+    def from_numbers(self, scales: bytes, numbers: NDArray[Any]) -> Table:  # noqa: ARG002
+        """Give the values as float32."""
+        return _finite(numbers.astype(np.float32))
+
+    def unpack(self, data: bytes, count: int) -> NDArray[Any]:
+        """Give the numbers of that many bytes."""
+        return np.frombuffer(data, self.kind, count)
+
+    def bound(self, table: Table) -> NDArray[np.float64]:
+        """Half a step: relative, absolute below the least normal number; and what saturates."""
+        size = np.abs(table.astype(np.float64))
+        if self.kind == "<f4":
+            return np.zeros(size.shape)
+        info = np.finfo(self.kind)
+        half = np.maximum(size * float(info.eps) / 2, float(info.smallest_subnormal) / 2)
+        return np.maximum(half, size - float(info.max))
+
+
+@dataclass(frozen=True)
+class Bfloat16(NumberFormat):
+    """The upper half of a float32, rounded to even: its range, and 8 significant bits."""
+
+    bits = 16
+
+    def to_numbers(self, table: Table) -> tuple[bytes, NDArray[Any]]:
+        """Give no scales, and upper halves."""
+        _extremes(table)
+        whole = np.ascontiguousarray(table).view(np.uint32)
+        rounded = (whole + 0x7FFF + ((whole >> 16) & 1)) >> 16
+        # The greatest values would round up to infinity.
+        rounded -= (rounded & 0x7FFF) == 0x7F80
+        return b"", rounded.astype("<u2")
+
+    def from_numbers(self, scales: bytes, numbers: NDArray[Any]) -> Table:  # noqa: ARG002
+        """Give the values as float32, lower halves zero."""
+        return _finite((numbers.astype(np.uint32) << 16).view(np.float32))
+
+    def unpack(self, data: bytes, count: int) -> NDArray[Any]:
+        """Give the numbers of that many bytes."""
+        return np.frombuffer(data, "<u2", count)
+
+    def bound(self, table: Table) -> NDArray[np.float64]:
+        """Half a step: 2**-8 of the value, 2**-134 below the least normal number."""
+        return np.maximum(np.abs(table.astype(np.float64)) * 2.0**-8, 2.0**-134)
+
+
+@dataclass(frozen=True)
+class Affine(NumberFormat):
+    """Evenly spaced values between the least and the greatest of a group.
+
+    Every group sends its least value and its step, as float32.
+
+    Parameters
+    ----------
+    bits
+        8, or 4: two numbers to a byte, the first in the low half.
+
+    References
+    ----------
+    Jacob et al., *Quantization and training of neural networks for efficient integer-arithmetic-
+    only inference*, CVPR 2018, equation 1.
+    """
+
+    bits: int
+    scale_bytes = 8
+
+    def to_numbers(self, table: Table) -> tuple[bytes, NDArray[Any]]:
+        """Give least values and steps, and levels from 0 up."""
+        low, high = _extremes(table)
+        steps = ((high.astype(np.float64) - low) / self._top).astype(np.float32)
+        levels = np.empty(table.shape, np.uint8)
+        for row, (values, out) in enumerate(zip(table, levels, strict=True)):
+            _quantise(values, float(low[row]), float(steps[row]), self._top, out)
+        scales = np.stack([low, steps], axis=1).astype("<f4", copy=False)
+        return scales.tobytes(), levels
+
+    def from_numbers(self, scales: bytes, numbers: NDArray[Any]) -> Table:
+        """Give ``least + step · level``."""
+        low, step = np.frombuffer(scales, "<f4").astype(np.float64).reshape(-1, 2).T
+        if not (np.isfinite(low).all() and np.isfinite(step).all()):
+            raise PayloadError("the payload must hold a finite offset and scale")
+        # There are few levels: each one's value is computed once.
+        values = low[:, None] + step[:, None] * np.arange(self._top + 1)
+        known = np.clip(values, -_LIMIT, _LIMIT).astype(np.float32)
+        if len(known) == 1:
+            return np.take(known[0], numbers)
+        return np.take_along_axis(known, numbers.astype(np.intp), 1)
+
+    def pack(self, numbers: NDArray[Any]) -> bytes:
+        """Give a byte for each number, or for two."""
+        if self.bits == 8:
+            return numbers.tobytes()
+        padded = np.pad(numbers, (0, numbers.size % 2))
+        return bytes(padded[::2] | padded[1::2] << 4)
+
+    def unpack(self, data: bytes, count: int) -> NDArray[Any]:
+        """Give the numbers of that many bytes."""
+        packed = np.frombuffer(data, np.uint8)
+        if self.bits == 8:
+            return packed
+        return np.stack([packed & 15, packed >> 4], axis=1).ravel()[:count]
+
+    def bound(self, table: Table) -> NDArray[np.float64]:
+        """Half a step, and what float32 rounds off the step, the level and the result."""
+        wide = table.astype(np.float64)
+        width = np.ptp(wide, axis=1, keepdims=True) if table.shape[1] else np.zeros((len(table), 1))
+        size = np.abs(wide).max(axis=1, keepdims=True, initial=0)
+        tiny = self._top * float(np.finfo(np.float32).smallest_subnormal)
+        each = width / self._top * (0.5 + 2.0**-11) + size * 2.0**-23 + tiny
+        return np.broadcast_to(each, table.shape).copy()
+
+    @property
+    def _top(self) -> int:
+        return (1 << self.bits) - 1
+
+
+NUMBER_FORMATS: Final[dict[str, NumberFormat]] = {
+    "float32": Float("<f4"),
+    "float16": Float("<f2"),
+    "bfloat16": Bfloat16(),
+    "uint8": Affine(8),
+    "int4": Affine(4),
+}
+"""By the name that a scenario gives."""
+
+
+def _extremes(table: Table) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Give each row's least and greatest value; a NaN is both, so that no pass looks for it."""
+    rows, count = table.shape
+    if count == 0:
+        return np.zeros(rows, np.float32), np.zeros(rows, np.float32)
+    starts = range(0, count, _BLOCK)
+    parts = [table[:, start : start + _BLOCK] for start in starts]
+    pairs = [(part.min(axis=1), part.max(axis=1)) for part in parts]
+    low = np.min([pair[0] for pair in pairs], axis=0)
+    high = np.max([pair[1] for pair in pairs], axis=0)
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        raise ValueError("a boundary tensor must be finite to be encoded")
+    return low, high
+
+
+def _quantise(
+    values: NDArray[np.float32], low: float, step: float, top: int, levels: NDArray[np.uint8]
+) -> None:
+    if step == 0:
+        levels[:] = 0
+        return
+    # Level + 1/2, cut off, as one product and one sum. In float32, which is half the traffic, where
+    # all of that is below 2**10: it is then right to 2**-12 of a level, and can't reach top + 1.
+    greatest = max(abs(low), abs(low + step * top))
+    exact = np.float32 if step > _STEP_MIN and greatest < step * 2**10 else np.float64
+    scratch = np.empty(min(_BLOCK, values.size), exact)
+    per_step, shift = exact(1 / step), exact(0.5 - low / step)
+    for start in range(0, values.size, _BLOCK):
+        block = values[start : start + _BLOCK]
+        part = np.multiply(block, per_step, out=scratch[: block.size])
+        part += shift
+        if exact is np.float64:
+            np.clip(part, 0, top, out=part)
+        levels[start : start + _BLOCK] = part
+
+
+def _finite(values: Table) -> Table:
+    if values.size and not np.isfinite(values).all():
+        raise PayloadError("the payload must hold finite numbers")
+    return values
