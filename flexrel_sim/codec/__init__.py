@@ -14,6 +14,7 @@ from flexrel_sim.codec.weights import (
     smallest_format,
     weight_bytes,
 )
+from flexrel_sim.codec.work import work_of
 
 __all__ = [
     "CHECKSUM_BYTES",
@@ -32,4 +33,5 @@ __all__ = [
     "shipped_bytes",
     "smallest_format",
     "weight_bytes",
+    "work_of",
 ]

@@ -44,9 +44,9 @@ class NumberFormat:
         """Give the values that numbers stand for; raise PayloadError if they are not finite."""
         raise NotImplementedError
 
-    def pack(self, numbers: NDArray[Any]) -> bytes:
-        """Give the bytes of numbers, shape ``(count,)``."""
-        return numbers.tobytes()
+    def pack(self, numbers: NDArray[Any]) -> memoryview | bytes:
+        """Give the bytes of numbers, shape ``(count,)``; not a copy where none is needed."""
+        return numbers.view(np.uint8).data
 
     def unpack(self, data: bytes, count: int) -> NDArray[Any]:
         """Give the numbers of that many bytes, shape ``(count,)``."""
@@ -170,14 +170,18 @@ class Affine(NumberFormat):
         # There are few levels: each one's value is computed once.
         values = low[:, None] + step[:, None] * np.arange(self._top + 1)
         known = np.clip(values, -_LIMIT, _LIMIT).astype(np.float32)
-        if len(known) == 1:
-            return np.take(known[0], numbers)
-        return np.take_along_axis(known, numbers.astype(np.intp), 1)
+        table = np.empty(numbers.shape, np.float32)
+        for row, levels in enumerate(numbers):
+            # Block by block, since indices become eight bytes each.
+            for start in range(0, levels.size, _BLOCK):
+                part = table[row, start : start + _BLOCK]
+                np.take(known[row], levels[start : start + _BLOCK], out=part, mode="clip")
+        return table
 
-    def pack(self, numbers: NDArray[Any]) -> bytes:
+    def pack(self, numbers: NDArray[Any]) -> memoryview | bytes:
         """Give a byte for each number, or for two."""
         if self.bits == 8:
-            return numbers.tobytes()
+            return super().pack(numbers)
         padded = np.pad(numbers, (0, numbers.size % 2))
         return bytes(padded[::2] | padded[1::2] << 4)
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flexrel_sim.codec import AnyCodec, weight_bytes
+from flexrel_sim.codec import AnyCodec, weight_bytes, work_of
 from flexrel_sim.datasets import EvaluationSamples
 from flexrel_sim.errors import WorkError
 from flexrel_sim.measure.codecs import fitted_codec
@@ -20,7 +20,7 @@ from flexrel_sim.measure.pruned import prune_point, samples_of
 from flexrel_sim.measure.spec import MeasureSpec
 from flexrel_sim.networks.build import load_network
 from flexrel_sim.partition import EDGE, boundaries, split_network, stages
-from flexrel_sim.profile import Calibration, Profile
+from flexrel_sim.profile import Calibration, CodecCost, Profile
 from flexrel_sim.threads import one_thread
 
 if TYPE_CHECKING:
@@ -93,8 +93,9 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
                     spec, network, _image(samples), outcome, samples.validation.labels.size, sizes
                 ),
                 calibration=calibration,
+                codec=_codec_cost(spec, codec, network, _image(samples)),
             )
-            for spec, outcome in zip(specs, measured, strict=True)
+            for spec, codec, outcome in zip(specs, codecs, measured, strict=True)
         ]
 
 
@@ -108,6 +109,16 @@ def _codec(spec: MeasureSpec, network: nn.Module, samples: EvaluationSamples) ->
     return fitted_codec(
         spec.scenario.codec, *halves, torch.from_numpy(images), torch.from_numpy(labels)
     )
+
+
+def _codec_cost(
+    spec: MeasureSpec, codec: AnyCodec, network: nn.Module, example: Tensor
+) -> CodecCost:
+    if spec.scenario.split.cut == EDGE:
+        return CodecCost()
+    head, _ = split_network(network, spec.scenario.split.cut)
+    with torch.inference_mode():
+        return work_of(codec, tuple(head(example).shape[1:]))
 
 
 def _measure(
