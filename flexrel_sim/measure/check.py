@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flexrel_sim.datasets import DatasetInfo, held_out_count, open_dataset
 from flexrel_sim.errors import CheckpointError, DatasetError, Fault, ScenarioError
-from flexrel_sim.measure.codec_check import codec_faults
+from flexrel_sim.measure.codec_check import bottleneck_of, codec_faults
 from flexrel_sim.measure.pruning_check import (
     Tell,
     network_faults,
@@ -81,7 +81,9 @@ def check(scenario_file: ScenarioFile[Scenario]) -> Checked:
         faults += network_faults(point.scenario, card_file, parts, tell)
         checked.warnings += pruning_warnings(point.scenario, tell)
         if not faults and isinstance(dataset, DatasetInfo):
-            checked.specs.append(make_spec(point.scenario, card_file, dataset))
+            spec = make_spec(point.scenario, card_file, dataset)
+            found = bottleneck_of(spec, scenario_file.folder, tell, faults)
+            checked.specs.append(make_spec(point.scenario, card_file, dataset, found))
     if faults:
         raise ScenarioError(faults)
     checked.warnings = list({str(warning): warning for warning in checked.warnings}.values())

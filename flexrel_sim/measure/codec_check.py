@@ -1,12 +1,16 @@
-"""What a scenario's codec can't do, said before any work. No torch."""
+"""What a scenario's codec and bottleneck can't do, said before any work. No torch."""
 
 from __future__ import annotations
 
-from flexrel_sim.errors import Fault
+from pathlib import Path
+
+from flexrel_sim.errors import CheckpointError, Fault, ScenarioError
 from flexrel_sim.measure.pruning_check import Tell
+from flexrel_sim.measure.spec import MeasureSpec
+from flexrel_sim.networks.bottleneck_card import BottleneckFile, load_bottleneck_card
 from flexrel_sim.scenario import Scenario
 
-__all__ = ["codec_faults"]
+__all__ = ["bottleneck_of", "codec_faults"]
 
 _WITH_IMAGE = {"image", "checksum"}
 
@@ -63,3 +67,47 @@ def _image_faults(scenario: Scenario, input_shape: list[int], tell: Tell) -> lis
         remedy = "leave it out, or use jpeg or webp"
         faults.append(tell("codec.image.quality", rule, codec.image.quality, remedy))
     return faults
+
+
+def bottleneck_of(
+    spec: MeasureSpec, folder: Path, tell: Tell, faults: list[Fault]
+) -> BottleneckFile | None:
+    """Read the bottleneck that a point names; a fault if it is none, or another network's.
+
+    Parameters
+    ----------
+    spec
+        The point, as it is without one.
+    folder
+        Where its path starts.
+    tell
+        Places a fault.
+    faults
+        Where what is wrong is added.
+
+    Returns
+    -------
+    BottleneckFile or None
+        None if the point names none, nothing is sent, or it is wrong.
+    """
+    named, path = spec.scenario.split.bottleneck, "split.bottleneck"
+    if named is None or spec.scenario.split.cut == "edge":
+        return None
+    file = folder / named
+    remedy = "train one with 'flexrel-sim train-bottleneck'"
+    if not file.is_file():
+        faults.append(tell(path, "must be the card of a bottleneck", str(file), remedy))
+        return None
+    try:
+        found = load_bottleneck_card(file)
+    except ScenarioError as error:
+        faults += error.faults
+    except CheckpointError as error:
+        faults.append(tell(path, str(error)))
+    else:
+        if found.card.trained_for == spec.bottleneck_key:
+            return found
+        rule = "must be trained for this network, data, pruning and cut"
+        about = f"{found.card.network} at {found.card.cut!r}"
+        faults.append(tell(path, rule, about, remedy))
+    return None

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from flexrel_sim.codec import AnyCodec, weight_bytes, work_of
 from flexrel_sim.datasets import EvaluationSamples
 from flexrel_sim.errors import WorkError
+from flexrel_sim.measure.bottleneck import at_bottleneck, put_in
 from flexrel_sim.measure.codecs import fitted_codec
 from flexrel_sim.measure.layers import layer_costs
 from flexrel_sim.measure.passes import forward_passes
@@ -68,7 +69,8 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
         try:
             dense_macs = sum(layer.macs for layer in layer_costs(network, 0, _image(samples)))
             pruned = prune_point(first, network, samples)
-            network = pruned.network
+            network = put_in(first, pruned.network)
+            specs = [at_bottleneck(spec) for spec in specs]
             codecs = [_codec(spec, network, samples) for spec in specs]
             measured = _measure(network, specs, codecs, torch.from_numpy(images), labels)
         except ValueError as error:

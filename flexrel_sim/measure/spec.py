@@ -13,6 +13,7 @@ from typing import Any
 
 from flexrel_sim.datasets import DATASETS, DatasetInfo
 from flexrel_sim.networks import CardFile, network_digests
+from flexrel_sim.networks.bottleneck_card import BottleneckFile
 from flexrel_sim.profile import PROFILE_VERSION
 from flexrel_sim.pruning import CRITERIA
 from flexrel_sim.scenario import Scenario
@@ -62,6 +63,8 @@ class MeasureSpec:
         differ share a profile.
     provenance
         Hashes and versions of what it is measured from.
+    bottleneck
+        What narrows its cut, if anything does.
     """
 
     card_file: CardFile
@@ -69,6 +72,7 @@ class MeasureSpec:
     dataset: DatasetInfo
     operating_point: dict[str, Any]
     provenance: dict[str, str]
+    bottleneck: BottleneckFile | None = None
 
     @property
     def key(self) -> str:
@@ -81,14 +85,25 @@ class MeasureSpec:
         shared = {
             name: self.operating_point[name] for name in ("model", "data", "pruning", "weights")
         }
-        if self.scenario.pruning.cut_ratio:
-            # Which channels go depends on where the network is cut.
+        if self.scenario.pruning.cut_ratio or self.bottleneck is not None:
+            # Which channels go, and which layers are put in, depends on where the network is cut.
             shared["split"] = self.operating_point["split"]
         return _digest({"network": shared, "from": self.provenance})
 
+    @property
+    def bottleneck_key(self) -> str:
+        """Hash of the network, pruning and cut that a bottleneck is trained for."""
+        names = ("model", "data", "pruning", "weights")
+        point = {name: self.operating_point[name] for name in names}
+        network = network_digests(self.card_file)
+        return _digest({"point": point, "cut": self.scenario.split.cut, "network": network})
+
 
 def make_spec(
-    scenario: Scenario, card_file: CardFile, dataset: DatasetInfo | None = None
+    scenario: Scenario,
+    card_file: CardFile,
+    dataset: DatasetInfo | None = None,
+    bottleneck: BottleneckFile | None = None,
 ) -> MeasureSpec:
     """Resolve the model sections of a point.
 
@@ -100,6 +115,8 @@ def make_spec(
         Its network's card, with a recorded checkpoint.
     dataset
         What `open_dataset` gave for the point; the one of the catalogue that it names when None.
+    bottleneck
+        The card that its split names, read.
 
     Returns
     -------
@@ -118,7 +135,7 @@ def make_spec(
         "data": data,
         "pruning": _resolved_pruning(scenario.pruning),
         "weights": scenario.weights.model_dump(),
-        "split": scenario.split.model_dump(),
+        "split": _resolved_split(scenario, bottleneck),
         "codec": _resolved_codec(scenario.codec, scenario.split.cut),
     }
     provenance = {
@@ -129,7 +146,13 @@ def make_spec(
         "profile": str(PROFILE_VERSION),
         **{name: version(name) for name in _MEASURING_PACKAGES},
     }
-    return MeasureSpec(card_file, scenario, dataset, point, provenance)
+    return MeasureSpec(card_file, scenario, dataset, point, provenance, bottleneck)
+
+
+def _resolved_split(scenario: Scenario, bottleneck: BottleneckFile | None) -> dict[str, Any]:
+    # Known by its weights, wherever it lies.
+    digest = bottleneck.card.checkpoint.sha256 if bottleneck else None
+    return {"cut": scenario.split.cut, "bottleneck": digest}
 
 
 def _resolved_classes(scenario: Scenario, dataset: DatasetInfo) -> list[int] | None:

@@ -68,6 +68,9 @@ class SplitSection(Section):
 
     cut: str
     """The boundary after this layer; `edge` keeps all on the edge, `server` sends the input."""
+    bottleneck: str | None = None
+    """Path of the card that `flexrel-sim train-bottleneck` wrote for this cut, relative to the
+    scenario file; its encoder runs on the edge, its decoder on the server."""
 
 
 class ImageSection(Section):
