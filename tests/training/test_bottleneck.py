@@ -32,8 +32,14 @@ def test_training_brings_the_answers_back_through_a_narrow_boundary() -> None:
     )
     assert len(losses) == 30
     assert losses[-1] < 0.6 * losses[0]
-    restored = tail(found["decoder"](found["encoder"](head(images)))).argmax(1)
-    assert float((restored == labels).float().mean()) > 0.8
+    untrained = build_bottleneck((8, 4, 4), 2, 1)
+
+    def agreed(bottleneck: nn.ModuleDict) -> float:
+        restored = tail(bottleneck["decoder"](bottleneck["encoder"](head(images)))).argmax(1)
+        return float((restored == labels).float().mean())
+
+    # Two numbers of eight at each pixel: not all answers survive.
+    assert agreed(untrained) < agreed(found) < 1
     after = (*head.parameters(), *tail.parameters())
     assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
 
