@@ -157,8 +157,10 @@ class Affine(NumberFormat):
         low, high = _extremes(table)
         steps = ((high.astype(np.float64) - low) / self._top).astype(np.float32)
         levels = np.empty(table.shape, np.uint8)
-        for row, (values, out) in enumerate(zip(table, levels, strict=True)):
-            _quantise(values, float(low[row]), float(steps[row]), self._top, out)
+        rows = max(1, _BLOCK // max(1, table.shape[1]))
+        for row in range(0, len(table), rows):
+            some = slice(row, row + rows)
+            _quantise(table[some], low[some], steps[some], self._top, levels[some])
         scales = np.stack([low, steps], axis=1).astype("<f4", copy=False)
         return scales.tobytes(), levels
 
@@ -167,15 +169,15 @@ class Affine(NumberFormat):
         low, step = np.frombuffer(scales, "<f4").astype(np.float64).reshape(-1, 2).T
         if not (np.isfinite(low).all() and np.isfinite(step).all()):
             raise PayloadError("the payload must hold a finite offset and scale")
+        if len(low) != 1:
+            return _scaled(low[:, None], step[:, None], numbers)
         # There are few levels: each one's value is computed once.
-        values = low[:, None] + step[:, None] * np.arange(self._top + 1)
-        known = np.clip(values, -_LIMIT, _LIMIT).astype(np.float32)
+        known = _scaled(low, step, np.arange(self._top + 1))
         table = np.empty(numbers.shape, np.float32)
-        for row, levels in enumerate(numbers):
+        for start in range(0, numbers.size, _BLOCK):
             # Block by block, since indices become eight bytes each.
-            for start in range(0, levels.size, _BLOCK):
-                part = table[row, start : start + _BLOCK]
-                np.take(known[row], levels[start : start + _BLOCK], out=part, mode="clip")
+            part = table[0, start : start + _BLOCK]
+            np.take(known, numbers[0, start : start + _BLOCK], out=part, mode="clip")
         return table
 
     def pack(self, numbers: NDArray[Any]) -> memoryview | bytes:
@@ -231,25 +233,34 @@ def _extremes(table: Table) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return low, high
 
 
-def _quantise(
-    values: NDArray[np.float32], low: float, step: float, top: int, levels: NDArray[np.uint8]
-) -> None:
-    if step == 0:
-        levels[:] = 0
-        return
+def _quantise(table: Table, low: Table, steps: Table, top: int, levels: NDArray[np.uint8]) -> None:
+    """Fill in the levels of some rows, whose least values and steps have the shape ``(rows,)``."""
+    wide, each = low.astype(np.float64)[:, None], steps.astype(np.float64)[:, None]
+    # A row of one value is level 0, whatever its offset.
+    inverse = np.divide(1, each, out=np.zeros_like(each), where=each > 0)
+    greatest = np.maximum(np.abs(wide), np.abs(wide + each * top))
     # Level + 1/2, cut off, as one product and one sum. In float32, which is half the traffic, where
     # all of that is below 2**10: it is then right to 2**-12 of a level, and can't reach top + 1.
-    greatest = max(abs(low), abs(low + step * top))
-    exact = np.float32 if step > _STEP_MIN and greatest < step * 2**10 else np.float64
-    scratch = np.empty(min(_BLOCK, values.size), exact)
-    per_step, shift = exact(1 / step), exact(0.5 - low / step)
-    for start in range(0, values.size, _BLOCK):
-        block = values[start : start + _BLOCK]
-        part = np.multiply(block, per_step, out=scratch[: block.size])
+    fine = ((each > _STEP_MIN) & (greatest < each * 2**10)) | (each == 0)
+    exact = np.float32 if fine.all() else np.float64
+    per_step = inverse.astype(exact)
+    shift = np.where(each > 0, 0.5 - wide * inverse, 0).astype(exact)
+    columns = max(1, min(_BLOCK, table.shape[1]))
+    scratch = np.empty((len(table), columns), exact)
+    for start in range(0, table.shape[1], columns):
+        block = table[:, start : start + columns]
+        part = np.multiply(block, per_step, out=scratch[:, : block.shape[1]])
         part += shift
         if exact is np.float64:
             np.clip(part, 0, top, out=part)
-        levels[start : start + _BLOCK] = part
+        levels[:, start : start + columns] = part
+
+
+def _scaled(
+    low: NDArray[np.float64], step: NDArray[np.float64], levels: NDArray[Any]
+) -> NDArray[np.float32]:
+    values: NDArray[np.float64] = np.clip(low + step * levels, -_LIMIT, _LIMIT)
+    return values.astype(np.float32)
 
 
 def _finite(values: Table) -> Table:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flexrel_sim.codec.framing import CHECKSUM_BYTES, demand_bytes, framed, unframed
-from flexrel_sim.codec.lossless import Lossless, lossless
-from flexrel_sim.codec.numbers import NUMBER_FORMATS, NumberFormat, Table
+from flexrel_sim.codec.framing import CHECKSUM_BYTES, framed, unframed
+from flexrel_sim.codec.layout import Layout
+from flexrel_sim.codec.lossless import lossless
+from flexrel_sim.codec.numbers import NUMBER_FORMATS
 from flexrel_sim.codec.sparsity import INDICES, greatest
 
 __all__ = ["AnyCodec", "Codec"]
@@ -98,14 +98,10 @@ class Codec:
         ValueError
             If the tensor holds NaN or infinity.
         """
-        kept, scales, numbers = self._numbers(tensor)
-        flat = numbers.ravel()
-        index = b""
-        if self.sparse != "none":
-            sent = kept != 0
-            index = INDICES[self.sparse].encode(sent.reshape(_channels(tensor.shape)))
-            flat = flat[sent.ravel()]
-        body = self._lossless.pack(b"".join([scales, index, self._format.pack(flat)]))
+        layout = self._layout(tensor.shape)
+        # NaN and infinity are of the greatest magnitude: they are kept, and refused by the layout.
+        kept = greatest(layout.table(tensor), self.keep)
+        body = lossless(self.compress, self.level).pack(layout.content(kept))
         return framed(body, self.name, tensor.shape) if self.checksum else body
 
     def decode(self, payload: bytes, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -130,76 +126,27 @@ class Codec:
             than the shape asks for.
         """
         body = unframed(payload, self.name, shape) if self.checksum else payload
-        content = self._lossless.unpack(body, self._greatest_bytes(shape))
-        scale_bytes = self.overhead_bytes(shape) - self._checksum_bytes
-        scales, rest = content[:scale_bytes], content[scale_bytes:]
-        demand_bytes(scales, scale_bytes)
-        groups = self._groups(shape)
-        if self.sparse == "none":
-            count = groups[0] * groups[1]
-            demand_bytes(rest, self._format.number_bytes(count))
-            numbers = self._format.unpack(rest, count).reshape(groups)
-            return self._format.from_numbers(scales, numbers).reshape(shape)
-        mask, used = INDICES[self.sparse].decode(rest, _channels(shape))
-        count = int(mask.sum())
-        demand_bytes(rest[used:], self._format.number_bytes(count))
-        some = self._format.unpack(rest[used:], count)
-        numbers = np.zeros(mask.shape, some.dtype)
-        numbers[mask] = some
-        values = self._format.from_numbers(scales, numbers.reshape(groups)).reshape(mask.shape)
-        return np.where(mask, values, np.float32(0)).reshape(shape)
+        layout = self._layout(shape)
+        unpacked = lossless(self.compress, self.level).unpack(body, layout.greatest_bytes)
+        return layout.tensor(unpacked)
 
     def bound(self, tensor: NDArray[np.float32]) -> NDArray[np.float64]:
         """Give the greatest error that each value may come back with, in the tensor's shape."""
-        kept = self._kept(tensor.reshape(self._groups(tensor.shape)))
-        bound = self._format.bound(kept)
-        if self.sparse != "none":
-            bound[kept == 0] = 0
-        left_out = np.abs(tensor.astype(np.float64).reshape(kept.shape) - kept)
-        return (bound + left_out).reshape(tensor.shape)
+        layout = self._layout(tensor.shape)
+        table = layout.table(tensor)
+        kept = greatest(table, self.keep)
+        left_out = np.abs(table.astype(np.float64) - kept)
+        return (layout.bound(kept) + left_out).reshape(tensor.shape)
 
     def number_bytes(self, shape: tuple[int, ...]) -> int:
         """Count the bytes of all numbers of that shape, before anything is left out or packed."""
-        return self._format.number_bytes(math.prod(shape))
+        return self._layout(shape).number_bytes
 
     def overhead_bytes(self, shape: tuple[int, ...]) -> int:
         """Count the bytes of scales and checksum, before anything is packed."""
-        return self._groups(shape)[0] * self._format.scale_bytes + self._checksum_bytes
+        checksum = CHECKSUM_BYTES if self.checksum else 0
+        return self._layout(shape).scale_bytes + checksum
 
-    @property
-    def _format(self) -> NumberFormat:
-        return NUMBER_FORMATS[self.dtype]
-
-    @property
-    def _lossless(self) -> Lossless:
-        return lossless(self.compress, self.level)
-
-    @property
-    def _checksum_bytes(self) -> int:
-        return CHECKSUM_BYTES if self.checksum else 0
-
-    def _groups(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        return _channels(shape) if self.scale == "channel" else (1, math.prod(shape))
-
-    def _kept(self, table: Table) -> Table:
-        return (
-            np.where(greatest(table, self.keep), table, np.float32(0)) if self.keep < 1 else table
-        )
-
-    def _numbers(self, tensor: NDArray[np.float32]) -> tuple[Table, bytes, NDArray[np.generic]]:
-        table = np.ascontiguousarray(tensor, np.float32).reshape(self._groups(tensor.shape))
-        # NaN and infinity are of the greatest magnitude: they are kept, and refused by the format.
-        kept = self._kept(table)
-        return (kept, *self._format.to_numbers(kept))
-
-    def _greatest_bytes(self, shape: tuple[int, ...]) -> int:
-        index = (
-            INDICES[self.sparse].greatest_bytes(_channels(shape)) if self.sparse != "none" else 0
-        )
-        return self.overhead_bytes(shape) + index + self.number_bytes(shape)
-
-
-def _channels(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Give the channels, and the values of each; a vector is one channel."""
-    channels = shape[0] if len(shape) > 1 else 1
-    return channels, math.prod(shape) // channels if channels else 0
+    def _layout(self, shape: tuple[int, ...]) -> Layout:
+        index = None if self.sparse == "none" else INDICES[self.sparse]
+        return Layout(NUMBER_FORMATS[self.dtype], index, self.scale == "channel", shape)

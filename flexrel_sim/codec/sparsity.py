@@ -18,8 +18,8 @@ Mask = NDArray[np.bool_]
 _COUNT = struct.Struct("<I")
 
 
-def greatest(table: NDArray[np.float32], keep: float) -> Mask:
-    """Choose the values of greatest magnitude.
+def greatest(table: NDArray[np.float32], keep: float) -> NDArray[np.float32]:
+    """Keep the values of greatest magnitude, and make the others zero.
 
     Parameters
     ----------
@@ -31,14 +31,14 @@ def greatest(table: NDArray[np.float32], keep: float) -> Mask:
     Returns
     -------
     numpy.ndarray
-        True where a value stays: ``ceil(keep * size)`` of them.
+        The same array where all are kept.
     """
-    count = int(np.ceil(keep * table.size))
-    if count == table.size:
-        return np.ones(table.shape, np.bool_)
-    chosen = np.zeros(table.size, np.bool_)
-    chosen[np.argpartition(np.abs(table).ravel(), table.size - count)[table.size - count :]] = True
-    return chosen.reshape(table.shape)
+    left_out = table.size - int(np.ceil(keep * table.size))
+    if left_out == 0:
+        return table
+    kept = table.ravel().copy()
+    kept[np.argpartition(np.abs(kept), left_out)[:left_out]] = 0
+    return kept.reshape(table.shape)
 
 
 class Index:

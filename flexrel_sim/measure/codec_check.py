@@ -56,6 +56,9 @@ def _image_faults(scenario: Scenario, input_shape: list[int], tell: Tell) -> lis
         rule = "encodes the input, which is sent at cut 'server' only"
         remedy = f"leave it out for the cut {scenario.split.cut!r}, or cut at 'server'"
         faults.append(tell("codec.image", rule, None, remedy))
+    if scenario.split.bottleneck is not None:
+        rule = "encodes images, and split.bottleneck sends something else"
+        faults.append(tell("codec.image", rule, None, "leave out one of them"))
     if input_shape[0] not in (1, 3):
         rule = "must have 1 or 3 channels to encode, gray or RGB"
         faults.append(tell("codec.image", rule, input_shape, "use dtype and compress instead"))

@@ -47,6 +47,14 @@ def test_what_contradicts_itself_is_said_all_at_once_with_a_remedy(
         assert f"codec{rest}".startswith(start)
 
 
+def test_an_image_and_a_bottleneck_exclude_each_other(folder: Path) -> None:
+    both = text("{image: {format: png}}", "server").replace(
+        "cut: server", "cut: server\n  bottleneck: b.yaml"
+    )
+    (found,) = faults(folder, both)
+    assert "codec.image: encodes images, and split.bottleneck sends something else" in found
+
+
 @pytest.mark.parametrize(
     ("cut", "codec"),
     [
