@@ -2,6 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from flexrel_sim.errors import Fault
+from flexrel_sim.measure.codec_check import codec_faults
+from tests.measure.scenarios import scenario_of
 from tests.measure.test_check import TEXT, checked, faults, folder
 
 __all__ = ["folder"]
@@ -77,3 +80,17 @@ def test_settings_without_effect_share_a_profile(folder: Path) -> None:
     assert key("{compress: lz4, level: 9}") == key("{compress: lz4}")
     assert key("{compress: zstd, level: 9}") != key("{compress: zstd}")
     assert key("{image: {format: png}}") != key("{}")
+
+
+def test_images_of_two_channels_have_no_file_format() -> None:
+    scenario = scenario_of(split={"cut": "server"}, codec={"image": {"format": "png"}})
+
+    def tell(path: str, rule: str, value: object = None, remedy: str = "") -> Fault:
+        return Fault(path, rule, value, remedy)
+
+    (found,) = codec_faults(scenario, [2, 8, 8], tell)
+    assert str(found).endswith(
+        "codec.image: must have 1 or 3 channels to encode, gray or RGB, got [2, 8, 8];"
+        " use dtype and compress instead"
+    )
+    assert codec_faults(scenario, [3, 8, 8], tell) == []
