@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import heapq
-import time
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.codec_bench import compare_codecs
 from benchmarks.pruning_bench import compare_all
-from flexrel_sim.codec import Codec
+from benchmarks.timing import best_s
 from flexrel_sim.networks.architectures import Vgg
 from flexrel_sim.networks.build import build_network
 from flexrel_sim.pruning.relevance import weight_relevance
 from flexrel_sim.scenario.schema import RelevanceSection
 from flexrel_sim.simulation import System, simulate
 from flexrel_sim.simulation.draws import Draws
-
-_REPEATS = 5
-
-
-def best_s(function: Callable[[], object]) -> float:
-    """Give the best time of a few runs: the least disturbed one."""
-    times = []
-    for _ in range(_REPEATS):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def engine_against_bare_events() -> float:
@@ -76,26 +63,16 @@ def relevance_against_training_step() -> float:
     )
 
 
-def codec_against_copy() -> float:
-    """Compare uint8 encoding with the copies that any quantisation makes."""
-    tensor = np.random.default_rng(0).random((64, 112, 112), dtype=np.float32)
-    codec = Codec("uint8")
-    return best_s(lambda: codec.encode(tensor)) / best_s(
-        lambda: (tensor * np.float32(255)).astype(np.uint8).tobytes()
-    )
-
-
 def main() -> None:
     """Print the ratios."""
     torch.set_num_threads(1)
     for compare in (
         engine_against_bare_events,
         relevance_against_training_step,
-        codec_against_copy,
     ):
         summary = (compare.__doc__ or "").splitlines()[0]
         print(f"{compare():7.2f} x  {summary}")
-    for ratio, what in compare_all():
+    for ratio, what in (*compare_codecs(), *compare_all()):
         print(f"{ratio:7.2f} x  {what}")
 
 

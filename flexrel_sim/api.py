@@ -1,4 +1,4 @@
-"""The package in four calls: run a scenario, simulate a stored profile, prune, compare."""
+"""The package in calls: run a scenario, simulate a profile, prune, train a bottleneck, compare."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from flexrel_sim.study import (
 
 if TYPE_CHECKING:
     from flexrel_sim.measure.shipping import Shipped
+    from flexrel_sim.networks.bottleneck_card import BottleneckCard, BottleneckTraining
 
-__all__ = ["Run", "compare", "prune", "run", "silent", "simulate"]
+__all__ = ["Run", "compare", "prune", "run", "silent", "simulate", "train_bottleneck"]
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,52 @@ def prune(
 
     base = replace(scenario_file, points=(Point(0, {}, scenario_file.scenario),))
     return ship(check_all(base).specs[0], Path(output))
+
+
+def train_bottleneck(
+    file: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    size: tuple[int, int],
+    recipe: BottleneckTraining,
+    after_epoch: Callable[[int, float], None] | None = None,
+) -> BottleneckCard:
+    """Train an encoder and a decoder for a scenario's pruned network and cut.
+
+    Parameters
+    ----------
+    file
+        The scenario; its sweep, and a bottleneck that it names already, are left out.
+    output
+        The bottleneck's card, ``.yaml``; its weights go beside it.
+    size
+        Channels that cross the link, and stride.
+    recipe
+        How long and how fast.
+    after_epoch
+        Called with the epoch, from 1, and its mean loss.
+
+    Returns
+    -------
+    BottleneckCard
+        What was written.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault of the scenario.
+    InputError
+        If nothing is sent at the cut, or the output can't be written.
+    WorkError
+        If the boundary takes no bottleneck of that size.
+    """
+    scenario_file = load_scenario(Path(file))
+    scenario = scenario_file.scenario
+    split = scenario.split.model_copy(update={"bottleneck": None})
+    point = Point(0, {}, scenario.model_copy(update={"split": split}))
+    spec = check_all(replace(scenario_file, points=(point,))).specs[0]
+    from flexrel_sim.measure.bottleneck import make_bottleneck  # noqa: PLC0415 - as above
+
+    return make_bottleneck(spec, Path(output), size, recipe, after_epoch)
 
 
 def compare(

@@ -22,9 +22,17 @@ from numpy.typing import NDArray
 from flexrel_sim.errors import ProfileError
 from flexrel_sim.statistics import Estimate, wilson_interval
 
-__all__ = ["PROFILE_VERSION", "Calibration", "Layer", "Profile", "load_profile", "save_profile"]
+__all__ = [
+    "PROFILE_VERSION",
+    "Calibration",
+    "CodecCost",
+    "Layer",
+    "Profile",
+    "load_profile",
+    "save_profile",
+]
 
-PROFILE_VERSION: Final = 2
+PROFILE_VERSION: Final = 3
 """Version of the stored form; a profile of another version is refused."""
 
 _JSON_NAME = "profile.json"
@@ -108,6 +116,32 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class CodecCost:
+    """What encoding and decoding do for one request.
+
+    Parameters
+    ----------
+    name
+        Name of the codec; empty where nothing is encoded.
+    encode_traffic_bytes, decode_traffic_bytes
+        Bytes of memory that are read and written.
+    content_bytes
+        Bytes that the compressor takes in, and its counterpart gives out.
+    compressor
+        ``none``, ``zstd``, ``lz4``, ``ans``, ``png``, ``jpeg``, ``webp`` or ``webp-lossless``.
+    level
+        Level of zstd; 0 for others.
+    """
+
+    name: str = ""
+    encode_traffic_bytes: int = 0
+    decode_traffic_bytes: int = 0
+    content_bytes: int = 0
+    compressor: str = "none"
+    level: int = 0
+
+
+@dataclass(frozen=True)
 class Profile:
     """An operating point, measured.
 
@@ -139,6 +173,8 @@ class Profile:
         Hashes and versions of what was measured.
     calibration
         What choosing the weights cost.
+    codec
+        What encoding and decoding do.
     """
 
     key: str
@@ -156,6 +192,7 @@ class Profile:
     validation_samples: int
     provenance: dict[str, str]
     calibration: Calibration = Calibration()
+    codec: CodecCost = CodecCost()
 
     @property
     def head(self) -> tuple[Layer, ...]:
@@ -281,4 +318,5 @@ def _from_data(data: dict[str, Any], arrays: bytes) -> Profile:
     )
     data["boundary_shape"] = tuple(data["boundary_shape"])
     data["calibration"] = Calibration(**data["calibration"])
+    data["codec"] = CodecCost(**data["codec"])
     return Profile(**data)

@@ -10,7 +10,7 @@ from flexrel_sim.cli.listing import criteria, datasets, devices, networks
 from flexrel_sim.cli.pruning import compare, prune
 from flexrel_sim.cli.running import run, simulate
 from flexrel_sim.cli.scenarios import schema, validate
-from flexrel_sim.cli.training import train
+from flexrel_sim.cli.training import train, train_bottleneck
 from flexrel_sim.errors import InputError, ScenarioError, WorkError
 from flexrel_sim.version import __version__
 
@@ -57,7 +57,8 @@ def app(debug: bool) -> None:
 
 
 for _command in (
-    run, simulate, prune, compare, validate, schema, train, networks, datasets, criteria, devices,
+    run, simulate, prune, compare, validate, schema, train, train_bottleneck, networks, datasets,
+    criteria, devices,
 ):  # fmt: skip
     app.add_command(_command)
 

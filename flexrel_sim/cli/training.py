@@ -1,4 +1,4 @@
-"""`train`."""
+"""`train` and `train-bottleneck`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-__all__ = ["train"]
+__all__ = ["train", "train_bottleneck"]
 
 
 @click.command()
@@ -63,3 +63,37 @@ def train(card: Path, force: bool) -> None:
     )
     write_checkpoint_record(card_file, record)
     click.echo(f"{file}: written and recorded on {card}")
+
+
+@click.command()
+@click.argument("scenario", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", "file", required=True, type=click.Path(path_type=Path),
+    help="The bottleneck's card, .yaml; its weights go beside it.",
+)  # fmt: skip
+@click.option("--channels", required=True, type=click.IntRange(1), help="Channels that are sent.")
+@click.option("--stride", default=1, type=click.IntRange(1), help="Keep one pixel in so many.")
+@click.option("--epochs", default=20, type=click.IntRange(1, 10_000), help="Passes.")
+@click.option("--seed", default=0, type=click.IntRange(0), help="Seed of training.")
+def train_bottleneck(
+    scenario: Path, file: Path, channels: int, stride: int, epochs: int, seed: int
+) -> None:
+    """Train an encoder and a decoder for the cut of SCENARIO.
+
+    Its sweep is left out. The pruned network stays as it is; name the card in split.bottleneck to
+    use it.
+    """
+    from flexrel_sim import api
+    from flexrel_sim.networks.bottleneck_card import BottleneckTraining
+
+    card = api.train_bottleneck(
+        scenario,
+        file,
+        (channels, stride),
+        BottleneckTraining(epochs=epochs, seed=seed),
+        lambda epoch, loss: click.echo(f"epoch {epoch}: loss {loss:.4f}", err=True),
+    )
+    record = card.checkpoint
+    accuracy, samples = record.held_out_accuracy, record.held_out_samples
+    click.echo(f"accuracy {accuracy:.4f} on {samples} held-out samples")
+    click.echo(f"{file}: written, with {record.file}")

@@ -2,41 +2,83 @@
 
 from __future__ import annotations
 
-import math
-import struct
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
-import zstandard
 from numpy.typing import NDArray
 
-__all__ = ["Codec"]
+from flexrel_sim.codec.framing import CHECKSUM_BYTES, framed, unframed
+from flexrel_sim.codec.layout import Layout
+from flexrel_sim.codec.lossless import lossless
+from flexrel_sim.codec.numbers import NUMBER_FORMATS
+from flexrel_sim.codec.sparsity import INDICES, greatest
 
-_SCALE = struct.Struct("<ff")
+__all__ = ["AnyCodec", "Codec"]
+
+
+class AnyCodec(Protocol):
+    """What measuring needs of a codec."""
+
+    @property
+    def name(self) -> str:
+        """What it does, in one word."""
+
+    def encode(self, tensor: NDArray[np.float32]) -> bytes:
+        """Encode one sample's tensor."""
+
+    def decode(self, payload: bytes, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Decode one sample's payload; raise PayloadError if it is none."""
+
+    def bound(self, tensor: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Give the greatest error of each value."""
 
 
 @dataclass(frozen=True)
 class Codec:
-    """A number format, and lossless compression of it.
+    """A number format, what is left out, and lossless compression.
 
-    Both sides know the tensor's shape from the cut, so the payload holds numbers only; uint8 adds
-    its offset and scale, 8 bytes.
+    Both sides know the tensor's shape from the cut. What is sent: a checksum, and compressed
+    together scales, where the numbers belong, and the numbers.
 
     Parameters
     ----------
     dtype
-        ``float32`` is exact; ``float16`` rounds, and saturates at ±65504; ``uint8`` rounds to one
-        of 256 evenly spaced values between the tensor's least and greatest.
+        ``float32`` is exact; ``float16`` rounds, and saturates at ±65504; ``bfloat16`` rounds to
+        8 bits; ``uint8`` and ``int4`` round to one of 256 or 16 evenly spaced values between the
+        least and the greatest.
     compress
-        ``zstd`` or ``none``.
+        ``none``, ``zstd``, ``lz4`` or ``ans``.
     level
         Level of zstd.
+    scale
+        Whether uint8 and int4 know least and greatest of the ``tensor``, or of every ``channel``:
+        of the first axis, where there are several.
+    sparse
+        How it is said where the numbers that are not zero belong; ``none`` sends zeros, too.
+    keep
+        Share of the values that is sent, those of greatest magnitude; the others become zero.
+    checksum
+        Whether 4 bytes of each payload tell if it is damaged.
     """
 
-    dtype: Literal["float32", "float16", "uint8"] = "uint8"
-    compress: Literal["none", "zstd"] = "none"
+    dtype: Literal["float32", "float16", "bfloat16", "uint8", "int4"] = "uint8"
+    compress: Literal["none", "zstd", "lz4", "ans"] = "none"
     level: int = 3
+    scale: Literal["tensor", "channel"] = "tensor"
+    sparse: Literal["none", "bitmap", "csr", "delta"] = "none"
+    keep: float = 1.0
+    checksum: bool = True
+
+    @property
+    def name(self) -> str:
+        """What it does, in one word."""
+        parts: list[str] = [self.dtype]
+        parts += ["per-channel"] if self.scale == "channel" else []
+        parts += [f"top-{self.keep:g}"] if self.keep < 1 else []
+        parts += [self.sparse] if self.sparse != "none" else []
+        parts += [self.compress + (f"-{self.level}" if self.compress == "zstd" else "")]
+        return "+".join(part for part in parts if part != "none")
 
     def encode(self, tensor: NDArray[np.float32]) -> bytes:
         """Encode one sample's boundary tensor.
@@ -56,12 +98,11 @@ class Codec:
         ValueError
             If the tensor holds NaN or infinity.
         """
-        if not np.isfinite(tensor).all():
-            raise ValueError("a boundary tensor must be finite to be encoded")
-        numbers = self._to_numbers(tensor)
-        if self.compress == "none":
-            return numbers
-        return zstandard.ZstdCompressor(level=self.level).compress(numbers)
+        layout = self._layout(tensor.shape)
+        # NaN and infinity are of the greatest magnitude: they are kept, and refused by the layout.
+        kept = greatest(layout.table(tensor), self.keep)
+        body = lossless(self.compress, self.level).pack(layout.content(kept))
+        return framed(body, self.name, tensor.shape) if self.checksum else body
 
     def decode(self, payload: bytes, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """Decode one sample's payload.
@@ -80,51 +121,32 @@ class Codec:
 
         Raises
         ------
-        ValueError
-            If the payload is not what this codec makes of that shape.
+        PayloadError
+            If the payload is not what this codec makes of that shape; it never unpacks to more
+            than the shape asks for.
         """
-        size = int(np.prod(shape)) * np.dtype(self.dtype).itemsize
-        size += _SCALE.size if self.dtype == "uint8" else 0
-        numbers = payload
-        if self.compress == "zstd":
-            # The size is known from the shape: a larger frame is refused before it is unpacked.
-            try:
-                if zstandard.frame_content_size(payload) != size:
-                    raise ValueError(f"the payload must unpack to {size} bytes")
-                numbers = zstandard.ZstdDecompressor().decompress(payload, allow_extra_data=False)
-            except zstandard.ZstdError as error:
-                raise ValueError(f"the payload is no zstd frame: {error}") from None
-        if len(numbers) != size:
-            raise ValueError(f"the payload must hold {size} bytes, got {len(numbers)}")
-        values = self._from_numbers(numbers)
-        if not np.isfinite(values).all():
-            raise ValueError("the payload must hold finite numbers")
-        return values.reshape(shape)
+        body = unframed(payload, self.name, shape) if self.checksum else payload
+        layout = self._layout(shape)
+        unpacked = lossless(self.compress, self.level).unpack(body, layout.greatest_bytes)
+        return layout.tensor(unpacked)
 
-    def _to_numbers(self, tensor: NDArray[np.float32]) -> bytes:
-        if self.dtype == "float32":
-            return tensor.astype("<f4").tobytes()
-        if self.dtype == "float16":
-            limit = float(np.finfo(np.float16).max)
-            return np.clip(tensor, -limit, limit).astype("<f2").tobytes()
-        low = float(tensor.min()) if tensor.size else 0.0
-        # In float64: the range of two float32 extremes overflows float32.
-        step = (float(tensor.max()) - low) / 255 if tensor.size else 0.0
-        step32 = np.float32(step)
-        if step32 == 0:
-            return _SCALE.pack(low, 0.0) + bytes(tensor.size)
-        levels = np.rint((tensor.astype(np.float64) - low) / float(step32))
-        return _SCALE.pack(low, step32) + np.clip(levels, 0, 255).astype(np.uint8).tobytes()
+    def bound(self, tensor: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Give the greatest error that each value may come back with, in the tensor's shape."""
+        layout = self._layout(tensor.shape)
+        table = layout.table(tensor)
+        kept = greatest(table, self.keep)
+        left_out = np.abs(table.astype(np.float64) - kept)
+        return (layout.bound(kept) + left_out).reshape(tensor.shape)
 
-    def _from_numbers(self, numbers: bytes) -> NDArray[np.float32]:
-        if self.dtype == "float32":
-            return np.frombuffer(numbers, "<f4").astype(np.float32)
-        if self.dtype == "float16":
-            return np.frombuffer(numbers, "<f2").astype(np.float32)
-        low, step = _SCALE.unpack_from(numbers)
-        if not (math.isfinite(low) and math.isfinite(step)):
-            raise ValueError("the payload must hold a finite offset and scale")
-        levels = np.frombuffer(numbers, np.uint8, offset=_SCALE.size)
-        limit = float(np.finfo(np.float32).max)
-        values = np.clip(low + step * levels.astype(np.float64), -limit, limit)
-        return np.asarray(values, dtype=np.float32)
+    def number_bytes(self, shape: tuple[int, ...]) -> int:
+        """Count the bytes of all numbers of that shape, before anything is left out or packed."""
+        return self._layout(shape).number_bytes
+
+    def overhead_bytes(self, shape: tuple[int, ...]) -> int:
+        """Count the bytes of scales and checksum, before anything is packed."""
+        checksum = CHECKSUM_BYTES if self.checksum else 0
+        return self._layout(shape).scale_bytes + checksum
+
+    def _layout(self, shape: tuple[int, ...]) -> Layout:
+        index = None if self.sparse == "none" else INDICES[self.sparse]
+        return Layout(NUMBER_FORMATS[self.dtype], index, self.scale == "channel", shape)

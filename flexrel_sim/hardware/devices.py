@@ -38,6 +38,8 @@ class Device(Section):
     """Share of that rate that a layer reaches."""
     memory_bandwidth_byte_per_s: float = Field(gt=0)
     """Rate of reading weights and activations."""
+    clock_hz: float | None = Field(None, gt=0)
+    """Clock of the core that encodes and decodes; 2 GHz is assumed when absent."""
     overhead_per_layer_s: float = Field(0.0, ge=0)
     """Time to start a layer."""
     active_power_w: float = Field(gt=0)

@@ -10,6 +10,7 @@ from pathlib import Path
 from flexrel_sim.datasets import DatasetInfo, open_dataset
 from flexrel_sim.errors import CheckpointError, DatasetError, Fault, ScenarioError
 from flexrel_sim.measure.data_check import data_faults
+from flexrel_sim.measure.codec_check import bottleneck_of, codec_faults
 from flexrel_sim.measure.pruning_check import (
     Tell,
     network_faults,
@@ -92,11 +93,16 @@ def check(scenario_file: ScenarioFile[Scenario]) -> Checked:
             faults += _tuning_faults(pruning, card_file, own, tell)
         parts = outline(card_file)
         faults += _cut_faults(point.scenario, card_file, parts, tell)
+        faults += codec_faults(point.scenario, card_file.card.architecture.input_shape, tell)
         faults += network_faults(pruning, cut, card_file, parts, tell)
         checked.warnings += pruning_warnings(pruning, tell)
         if not faults and isinstance(dataset, DatasetInfo):
             trained_on = own if tunes and isinstance(own, DatasetInfo) else None
-            checked.specs.append(make_spec(point.scenario, card_file, dataset, trained_on))
+            spec = make_spec(point.scenario, card_file, dataset, trained_on)
+            found = bottleneck_of(spec, scenario_file.folder, tell, faults)
+            checked.specs.append(
+                make_spec(point.scenario, card_file, dataset, trained_on, found) if found else spec
+            )
     if faults:
         raise ScenarioError(faults)
     checked.warnings = list({str(warning): warning for warning in checked.warnings}.values())

@@ -31,6 +31,7 @@ _KINDS: Final[dict[type[nn.Module], str]] = {
     nn.AdaptiveAvgPool2d: "adaptiveavgpool2d",
     nn.ZeroPad2d: "zeropad2d",
     nn.Flatten: "flatten",
+    nn.PixelShuffle: "pixelshuffle",
     nn.Dropout: "dropout",
     nn.Identity: "identity",
     Add: "add",

@@ -10,16 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flexrel_sim.codec import Codec, weight_bytes
+from flexrel_sim.codec import AnyCodec, weight_bytes, work_of
 from flexrel_sim.datasets import EvaluationSamples
 from flexrel_sim.errors import WorkError
+from flexrel_sim.measure.bottleneck import at_bottleneck, put_in
+from flexrel_sim.measure.codecs import fitted_codec
 from flexrel_sim.measure.layers import layer_costs
 from flexrel_sim.measure.passes import forward_passes
 from flexrel_sim.measure.pruned import prune_point, samples_of
 from flexrel_sim.measure.spec import MeasureSpec
 from flexrel_sim.networks.build import load_network
 from flexrel_sim.partition import EDGE, boundaries, split_network, stages
-from flexrel_sim.profile import Calibration, Profile
+from flexrel_sim.profile import Calibration, CodecCost, Profile
 from flexrel_sim.threads import one_thread
 
 if TYPE_CHECKING:
@@ -68,12 +70,18 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
             dense_macs = sum(layer.macs for layer in layer_costs(network, 0, _image(samples)))
             has_batch_norms = any(isinstance(part, nn.BatchNorm2d) for part in network.modules())
             pruned = prune_point(first, network, samples)
-            network = pruned.network
-            measured = _measure(network, specs, torch.from_numpy(images), labels)
+            network = put_in(first, pruned.network)
+            specs = [at_bottleneck(spec) for spec in specs]
+            codecs = [_codec(spec, network, samples) for spec in specs]
+            measured = _measure(network, specs, codecs, torch.from_numpy(images), labels)
         except ValueError as error:
             raise WorkError(f"{first.card_file.file}: can't be measured: {error}") from None
         # Once for all cuts: compressing the weights of a large network takes seconds.
-        sizes = {id(held): weight_bytes(held.detach().numpy()) for held in network.parameters()}
+        dtype = first.scenario.weights.dtype
+        sizes = {
+            id(held): weight_bytes(held.detach().numpy(), dtype=dtype)
+            for held in network.parameters()
+        }
         data = first.scenario.data
         calibration = Calibration(
             data.calibration,
@@ -93,8 +101,9 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
                     spec, network, _image(samples), outcome, samples.validation.labels.size, sizes
                 ),
                 calibration=calibration,
+                codec=_codec_cost(spec, codec, network, _image(samples)),
             )
-            for spec, outcome in zip(specs, measured, strict=True)
+            for spec, codec, outcome in zip(specs, codecs, measured, strict=True)
         ]
 
 
@@ -102,9 +111,28 @@ def _image(samples: EvaluationSamples) -> Tensor:
     return torch.from_numpy(samples.test.images[:1])
 
 
+def _codec(spec: MeasureSpec, network: nn.Module, samples: EvaluationSamples) -> AnyCodec:
+    images, labels = samples.calibration.images, samples.calibration.labels
+    halves = split_network(network, spec.scenario.split.cut)
+    return fitted_codec(
+        spec.scenario.codec, *halves, torch.from_numpy(images), torch.from_numpy(labels)
+    )
+
+
+def _codec_cost(
+    spec: MeasureSpec, codec: AnyCodec, network: nn.Module, example: Tensor
+) -> CodecCost:
+    if spec.scenario.split.cut == EDGE:
+        return CodecCost()
+    head, _ = split_network(network, spec.scenario.split.cut)
+    with torch.inference_mode():
+        return work_of(codec, tuple(head(example).shape[1:]))
+
+
 def _measure(
     network: nn.Module,
     specs: Sequence[MeasureSpec],
+    codecs: Sequence[AnyCodec],
     images: Tensor,
     labels: NDArray[np.int64],
 ) -> list[_Measured]:
@@ -119,9 +147,9 @@ def _measure(
             # Walk down the chain once; every cut on the way is served in passing.
             for depth in range(len(parts) + 1):
                 cut = known[depth]
-                for spec, outcome in zip(specs, outcomes, strict=True):
+                for spec, codec, outcome in zip(specs, codecs, outcomes, strict=True):
                     if spec.scenario.split.cut == cut:
-                        sizes, predicted = _transmit(spec, tensor, tails[depth])
+                        sizes, predicted = _transmit(spec, codec, tensor, tails[depth])
                         outcome.payload_bytes[rows] = sizes
                         outcome.correct[rows] = predicted == labels[rows]
                 if depth < len(parts):
@@ -130,15 +158,13 @@ def _measure(
 
 
 def _transmit(
-    spec: MeasureSpec, boundary: Tensor, tail: nn.Sequential
+    spec: MeasureSpec, codec: AnyCodec, boundary: Tensor, tail: nn.Sequential
 ) -> tuple[list[int], NDArray[np.int64]]:
     """Encode a boundary tensor sample by sample, decode it, and let the tail answer."""
     if spec.scenario.split.cut == EDGE:
         if not bool(boundary.isfinite().all()):
             raise ValueError("logits must be finite")
         return [0] * len(boundary), boundary.argmax(1).numpy()
-    section = spec.scenario.codec
-    codec = Codec(section.dtype, section.compress, section.level)
     shape = tuple(boundary.shape[1:])
     payloads = [codec.encode(sample) for sample in boundary.numpy()]
     received = np.stack([codec.decode(payload, shape) for payload in payloads])

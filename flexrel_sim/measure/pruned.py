@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from flexrel_sim.codec import WeightDtype, rounded_weights
 from flexrel_sim.datasets import DatasetInfo, EvaluationSamples, Samples, evaluation_samples
 from flexrel_sim.errors import WorkError
 from flexrel_sim.files import write_whole
@@ -161,9 +162,9 @@ def samples_of(spec: MeasureSpec) -> EvaluationSamples:
 
 
 def prune_point(spec: MeasureSpec, network: nn.Module, samples: EvaluationSamples) -> PrunedNetwork:
-    """Prune the network of an operating point; as `pruned_network`."""
+    """Prune the network of an operating point, as `pruned_network`, and round what is left."""
     training = spec.card_file.card.training
-    return pruned_network(
+    pruned = pruned_network(
         network,
         spec.scenario.pruning,
         samples,
@@ -171,6 +172,18 @@ def prune_point(spec: MeasureSpec, network: nn.Module, samples: EvaluationSample
         recipe=Recipe(spec.trained_on, training.samples) if training and spec.trained_on else None,
         key=spec.network_key,
     )
+    return replace(pruned, network=_rounded(pruned.network, spec.scenario.weights.dtype))
+
+
+def _rounded(network: nn.Module, dtype: WeightDtype) -> nn.Module:
+    """Round weights to what is shipped: accuracy must be that of the shipped network."""
+    if dtype == "float32":
+        return network
+    network = copy.deepcopy(network)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(torch.from_numpy(rounded_weights(parameter.detach().numpy(), dtype)))
+    return network
 
 
 def head_layers(network: nn.Module, cut: str) -> frozenset[str]:

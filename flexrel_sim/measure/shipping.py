@@ -13,7 +13,7 @@ import yaml
 from safetensors.torch import save
 from torch import nn
 
-from flexrel_sim.codec import shipped_bytes
+from flexrel_sim.codec import WeightDtype, shipped_bytes
 from flexrel_sim.datasets import DATASETS, Samples
 from flexrel_sim.errors import InputError, ScenarioError, WorkError
 from flexrel_sim.files import write_whole
@@ -47,7 +47,8 @@ class Size:
     macs
         Multiply-accumulate operations for one image, counted dense.
     bytes
-        Parameters as float32, each array in the format that takes the fewest bytes.
+        Parameters, each array in the format that takes the fewest bytes: as float32 before, as
+        ``weights.dtype`` says after.
     """
 
     accuracy: Estimate
@@ -116,14 +117,15 @@ def ship(spec: MeasureSpec, checkpoint: Path) -> Shipped:
             pruned = prune_point(spec, dense, samples).network
         except ValueError as error:
             raise WorkError(f"{spec.card_file.file}: can't be pruned: {error}") from None
-        before, after = _size(dense, samples.test), _size(pruned, samples.test)
+        before = _size(dense, samples.test)
+        after = _size(pruned, samples.test, spec.scenario.weights.dtype)
     data = save({k: v.contiguous() for k, v in weights_of(pruned).state_dict().items()})
     _write(checkpoint, data)
     _write(card_file, _card_text(spec, checkpoint, data, after).encode())
     return Shipped(checkpoint, card_file, before, after)
 
 
-def _size(network: nn.Module, test: Samples) -> Size:
+def _size(network: nn.Module, test: Samples, dtype: WeightDtype = "float32") -> Size:
     images, labels = torch.from_numpy(test.images), torch.from_numpy(test.labels)
     layers = layer_costs(network, 0, images[:1])
     correct = count_correct(network, images, labels)
@@ -131,7 +133,7 @@ def _size(network: nn.Module, test: Samples) -> Size:
         wilson_interval(correct, len(labels)),
         sum(layer.nonzero_weights for layer in layers),
         sum(layer.macs for layer in layers),
-        shipped_bytes(weight.detach().numpy() for weight in network.parameters()),
+        shipped_bytes((weight.detach().numpy() for weight in network.parameters()), dtype),
     )
 
 

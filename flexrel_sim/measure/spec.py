@@ -13,6 +13,7 @@ from typing import Any
 
 from flexrel_sim.datasets import DATASETS, DatasetInfo
 from flexrel_sim.networks import CardFile, network_digests
+from flexrel_sim.networks.bottleneck_card import BottleneckFile
 from flexrel_sim.profile import PROFILE_VERSION
 from flexrel_sim.pruning import CRITERIA
 from flexrel_sim.scenario import Scenario
@@ -37,7 +38,16 @@ _MEASURING_CODE = (
     "threads.py",
 )
 
-_MEASURING_PACKAGES = ("torch", "torch-pruning", "numpy", "scipy", "pillow", "zstandard")
+_MEASURING_PACKAGES = (
+    "torch",
+    "torch-pruning",
+    "numpy",
+    "scipy",
+    "pillow",
+    "zstandard",
+    "lz4",
+    "constriction",
+)
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,8 @@ class MeasureSpec:
         Hashes and versions of what it is measured from.
     trained_on
         The dataset of the network's recipe, for fine-tuning; None where there is none.
+    bottleneck
+        What narrows its cut, if anything does.
     """
 
     card_file: CardFile
@@ -67,6 +79,7 @@ class MeasureSpec:
     operating_point: dict[str, Any]
     provenance: dict[str, str]
     trained_on: DatasetInfo | None = None
+    bottleneck: BottleneckFile | None = None
 
     @property
     def key(self) -> str:
@@ -76,11 +89,21 @@ class MeasureSpec:
     @property
     def network_key(self) -> str:
         """Name of the pruned network, which all cuts and codecs share."""
-        shared = {name: self.operating_point[name] for name in ("model", "data", "pruning")}
-        if self.scenario.pruning.cut_ratio:
-            # Which channels go depends on where the network is cut.
+        shared = {
+            name: self.operating_point[name] for name in ("model", "data", "pruning", "weights")
+        }
+        if self.scenario.pruning.cut_ratio or self.bottleneck is not None:
+            # Which channels go, and which layers are put in, depends on where the network is cut.
             shared["split"] = self.operating_point["split"]
         return _digest({"network": shared, "from": self.provenance})
+
+    @property
+    def bottleneck_key(self) -> str:
+        """Hash of the network, pruning and cut that a bottleneck is trained for."""
+        names = ("model", "data", "pruning", "weights")
+        point = {name: self.operating_point[name] for name in names}
+        network = network_digests(self.card_file)
+        return _digest({"point": point, "cut": self.scenario.split.cut, "network": network})
 
 
 def make_spec(
@@ -88,6 +111,7 @@ def make_spec(
     card_file: CardFile,
     dataset: DatasetInfo | None = None,
     trained_on: DatasetInfo | None = None,
+    bottleneck: BottleneckFile | None = None,
 ) -> MeasureSpec:
     """Resolve the model sections of a point.
 
@@ -101,6 +125,8 @@ def make_spec(
         What `open_dataset` gave for the point; the one of the catalogue that it names when None.
     trained_on
         What it gave for the card's recipe, where the point fine-tunes.
+    bottleneck
+        The card that its split names, read.
 
     Returns
     -------
@@ -118,7 +144,8 @@ def make_spec(
         "model": {"network": card.name},
         "data": data,
         "pruning": _resolved_pruning(scenario.pruning),
-        "split": scenario.split.model_dump(),
+        "weights": scenario.weights.model_dump(),
+        "split": _resolved_split(scenario, bottleneck),
         "codec": _resolved_codec(scenario.codec, scenario.split.cut),
     }
     provenance = {
@@ -131,7 +158,13 @@ def make_spec(
     }
     if trained_on and trained_on.digest:
         provenance["training_dataset_sha256"] = trained_on.digest
-    return MeasureSpec(card_file, scenario, dataset, point, provenance, trained_on)
+    return MeasureSpec(card_file, scenario, dataset, point, provenance, trained_on, bottleneck)
+
+
+def _resolved_split(scenario: Scenario, bottleneck: BottleneckFile | None) -> dict[str, Any]:
+    # Known by its weights, wherever it lies.
+    digest = bottleneck.card.checkpoint.sha256 if bottleneck else None
+    return {"cut": scenario.split.cut, "bottleneck": digest}
 
 
 def _resolved_classes(scenario: Scenario, dataset: DatasetInfo) -> list[int] | None:
@@ -176,8 +209,10 @@ def _resolved_pruning(pruning: PruningSection) -> dict[str, Any]:
 def _resolved_codec(codec: CodecSection, cut: str) -> dict[str, Any]:
     if cut == "edge":
         return {}
-    data = codec.model_dump()
-    if codec.compress == "none":
+    if codec.image is not None:
+        return codec.model_dump(include={"image", "checksum"})
+    data = codec.model_dump(exclude={"image"})
+    if codec.compress != "zstd":
         del data["level"]
     return data
 

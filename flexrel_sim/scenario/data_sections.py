@@ -13,8 +13,10 @@ __all__ = [
     "CorruptionSection",
     "DataSection",
     "DeploymentSection",
+    "ImageSection",
     "ModelSection",
     "SplitSection",
+    "WeightsSection",
 ]
 
 
@@ -66,14 +68,46 @@ class SplitSection(Section):
 
     cut: str
     """The boundary after this layer; `edge` keeps all on the edge, `server` sends the input."""
+    bottleneck: str | None = None
+    """Path of the card that `flexrel-sim train-bottleneck` wrote for this cut, relative to the
+    scenario file; its encoder runs on the edge, its decoder on the server."""
+
+
+class ImageSection(Section):
+    """The input as an image file, at cut `server`."""
+
+    format: Literal["png", "jpeg", "webp"]
+    """Kind of file."""
+    quality: int | None = Field(None, ge=1, le=100)
+    """Quality of jpeg, 90 when absent, and of webp, lossless when absent."""
 
 
 class CodecSection(Section):
     """How what crosses the link is encoded."""
 
-    dtype: Literal["float32", "float16", "uint8"] = "uint8"
-    """Number format; uint8 carries its own scale and offset."""
-    compress: Literal["none", "zstd"] = "none"
-    """Lossless compression of the encoded numbers."""
+    dtype: Literal["float32", "float16", "bfloat16", "uint8", "int4"] = "uint8"
+    """Number format; uint8 and int4 carry their own scale and offset."""
+    scale: Literal["tensor", "channel"] = "tensor"
+    """Whether the tensor has one scale and offset, or each of its channels."""
+    keep: float = Field(1.0, gt=0, le=1)
+    """Share of a sample's values that is sent, the greatest; the others become zero."""
+    sparse: Literal["none", "bitmap", "csr", "delta"] = "none"
+    """How the places of values that are not zero are said; `none` sends zeros as well."""
+    channels: float = Field(1.0, gt=0, le=1)
+    """Share of the channels that is sent, chosen by relevance on calibration samples; the others
+    are taken for their mean."""
+    compress: Literal["none", "zstd", "lz4", "ans"] = "none"
+    """Lossless compression of the encoded numbers; `ans` is entropy coding."""
     level: int = Field(3, ge=1, le=22)
     """Compression level of zstd."""
+    checksum: bool = True
+    """Whether 4 bytes of every payload tell if it is damaged."""
+    image: ImageSection | None = None
+    """Sends the input as an image file instead, at cut `server`."""
+
+
+class WeightsSection(Section):
+    """How the network's weights are shipped, and computed with."""
+
+    dtype: Literal["float32", "float16", "int8"] = "float32"
+    """Number format; accuracy is measured with what the weights are rounded to."""

@@ -21,8 +21,10 @@ from flexrel_sim.scenario.data_sections import (
     CorruptionSection,
     DataSection,
     DeploymentSection,
+    ImageSection,
     ModelSection,
     SplitSection,
+    WeightsSection,
 )
 from flexrel_sim.scenario.link_sections import DirectionSection, LinkSection
 from flexrel_sim.scenario.pruning_sections import (
@@ -66,6 +68,7 @@ __all__ = [
     "FailureSection",
     "FineTuningSection",
     "Grid",
+    "ImageSection",
     "LinkSection",
     "ModelSection",
     "PruningSection",
@@ -78,10 +81,11 @@ __all__ = [
     "SimulationSection",
     "SplitSection",
     "SystemScenario",
+    "WeightsSection",
     "WorkloadSection",
 ]
 
-MODEL_SECTIONS: Final = ("model", "data", "pruning", "split", "codec")
+MODEL_SECTIONS: Final = ("model", "data", "pruning", "weights", "split", "codec")
 """Sections that a profile replaces: they say what the model half measures."""
 
 # Fewer requests say nothing of a tail, and a replication might count none at all.
@@ -258,5 +262,6 @@ class Scenario(SystemScenario):
     model: ModelSection
     data: DataSection = DataSection()
     pruning: PruningSection = PruningSection()
+    weights: WeightsSection = WeightsSection()
     split: SplitSection
     codec: CodecSection = CodecSection()

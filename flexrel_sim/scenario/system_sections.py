@@ -40,6 +40,9 @@ class DeviceSection(Section):
     """Name of a preset (`flexrel-sim devices` lists them), or path of a device file."""
     service_time: PositiveSeconds | None = None
     """Measured time of the device's half of the network; estimated by roofline when absent."""
+    codec_time: Seconds | None = None
+    """Measured time of its half of the codec: the edge encodes, the server decodes; estimated from
+    bytes touched and a compressor's cycles when absent."""
     service: Literal["deterministic", "exponential"] = "deterministic"
     """Distribution of the service time around its mean."""
     buffer: Buffer | None = None

@@ -53,6 +53,8 @@ CODECS = [
     {"dtype": "float16", "compress": "zstd", "level": 1},
     {"dtype": "uint8", "compress": "zstd"},
     {"dtype": "uint8"},
+    {"dtype": "int4", "scale": "channel", "sparse": "csr", "keep": 0.4, "compress": "ans"},
+    {"dtype": "bfloat16", "sparse": "delta", "compress": "lz4", "checksum": False},
 ]
 
 
@@ -81,7 +83,7 @@ def test_accuracy_and_payload_are_those_of_samples_sent_one_by_one(
     assert profile.correct.tolist() == (answers[60:] == samples.test.labels).tolist()
     assert (profile.validation_correct, profile.validation_samples) == (right.sum(), 60)
     assert profile.payload_bytes.tolist() == sizes[60:]
-    assert len(set(sizes)) == 1 or coder.compress == "zstd"
+    assert len(set(sizes)) == 1 or coder.compress != "none"
 
 
 def test_at_cut_edge_nothing_is_sent_and_the_whole_network_answers(tiny: CardFile) -> None:
@@ -188,7 +190,7 @@ def test_weight_bytes_are_the_layers_of_each_half_in_their_shipping_format(
 def test_removing_filters_at_the_cut_shrinks_the_payload_by_their_share(tiny: CardFile) -> None:
     exclude = ["conv1_1", "conv1_2", "fc1", "fc2"]
     pruning = FILTERS | {"ratio": 0.5, "exclude": exclude}
-    codec = {"dtype": "float16"}
+    codec = {"dtype": "float16", "checksum": False}
     whole, half = (
         measured(spec_of(tiny, codec=codec, split={"cut": "pool2"}, pruning=settings))
         for settings in ({}, pruning)

@@ -1,0 +1,135 @@
+"""A bottleneck for a scenario's pruned network and cut: trained, written, put in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from flexrel_sim.datasets import Samples, held_out, train_samples
+from flexrel_sim.errors import InputError, WorkError
+from flexrel_sim.files import write_whole
+from flexrel_sim.measure.pruned import prune_point, samples_of
+from flexrel_sim.measure.spec import MeasureSpec
+from flexrel_sim.networks import CheckpointRecord
+from flexrel_sim.networks.answers import count_correct
+from flexrel_sim.networks.bottleneck import BOTTLENECK_CUT, load_bottleneck, with_bottleneck
+from flexrel_sim.networks.bottleneck_card import (
+    BottleneckCard,
+    BottleneckTraining,
+    write_bottleneck_card,
+)
+from flexrel_sim.networks.build import load_network
+from flexrel_sim.partition import EDGE, split_network
+from flexrel_sim.threads import one_thread
+from flexrel_sim.training.bottleneck import train_bottleneck
+
+__all__ = ["at_bottleneck", "make_bottleneck", "put_in"]
+
+
+def make_bottleneck(
+    spec: MeasureSpec,
+    file: Path,
+    size: tuple[int, int],
+    recipe: BottleneckTraining,
+    after_epoch: Callable[[int, float], None] | None = None,
+) -> BottleneckCard:
+    """Train a bottleneck for an operating point, and write its card and weights.
+
+    Parameters
+    ----------
+    spec
+        Network, pruning and cut.
+    file
+        The card, ``.yaml``; the weights go beside it, as ``.safetensors``.
+    size
+        Channels that cross the link, and stride.
+    recipe
+        How long and how fast.
+    after_epoch
+        Called with the epoch, from 1, and its mean loss.
+
+    Returns
+    -------
+    BottleneckCard
+        What was written; its accuracy is that on the held-out samples, without a codec.
+
+    Raises
+    ------
+    InputError
+        If the cut is `edge`, the network's card has no recipe, or the file has another suffix or
+        would replace the network's own card.
+    WorkError
+        If the boundary takes no bottleneck of that size.
+    """
+    training = spec.card_file.card.training
+    if spec.scenario.split.cut == EDGE:
+        raise InputError("split.cut: is 'edge', where nothing is sent; cut elsewhere")
+    if training is None:
+        raise InputError(f"{spec.card_file.file}: training: is missing: it names the samples")
+    if file.suffix != ".yaml" or file.resolve() == spec.card_file.file.resolve():
+        raise InputError(f"{file}: must be a .yaml file, and not the network's own; name another")
+    with one_thread():
+        network = load_network(spec.card_file)
+        network = prune_point(spec, network, samples_of(spec)).network.requires_grad_(False)
+        halves = split_network(network, spec.scenario.split.cut)
+        seen = _tensors(train_samples(training.dataset, training.samples))
+        try:
+            bottleneck = train_bottleneck(halves, seen, size, recipe, after_epoch)
+        except ValueError as error:
+            raise WorkError(f"{spec.scenario.split.cut}: {error}") from None
+        whole = with_bottleneck(network, spec.scenario.split.cut, bottleneck)
+        images, labels = _tensors(held_out(training.dataset))
+        correct = count_correct(whole.eval(), images, labels)
+        with torch.inference_mode():
+            boundary = halves[0](images[:1]).shape[1:]
+    data = save({name: held.contiguous() for name, held in bottleneck.state_dict().items()})
+    weights = file.with_suffix(".safetensors")
+    card = BottleneckCard(
+        network=spec.card_file.card.name,
+        cut=spec.scenario.split.cut,
+        boundary=list(boundary),
+        channels=size[0],
+        stride=size[1],
+        training=recipe,
+        trained_for=spec.bottleneck_key,
+        checkpoint=CheckpointRecord(
+            file=weights.name,
+            sha256=hashlib.sha256(data).hexdigest(),
+            held_out_accuracy=correct / len(labels),
+            held_out_samples=len(labels),
+            torch=version("torch"),
+        ),
+    )
+    try:
+        write_whole(weights, data)
+        write_bottleneck_card(file, card)
+    except OSError as error:
+        raise InputError(f"{file}: can't be written: {error.strerror}; name another") from None
+    return card
+
+
+def put_in(spec: MeasureSpec, network: nn.Module) -> nn.Module:
+    """Give the pruned network with the operating point's bottleneck in it, if it has one."""
+    if spec.bottleneck is None:
+        return network
+    bottleneck = load_bottleneck(spec.bottleneck)
+    return with_bottleneck(network, spec.scenario.split.cut, bottleneck).eval()
+
+
+def at_bottleneck(spec: MeasureSpec) -> MeasureSpec:
+    """Give the operating point with the cut that `put_in` moves behind the encoder."""
+    if spec.bottleneck is None:
+        return spec
+    split = spec.scenario.split.model_copy(update={"cut": BOTTLENECK_CUT})
+    return replace(spec, scenario=spec.scenario.model_copy(update={"split": split}))
+
+
+def _tensors(samples: Samples) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(samples.images), torch.from_numpy(samples.labels)

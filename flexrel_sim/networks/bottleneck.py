@@ -1,0 +1,106 @@
+"""A learned bottleneck: an encoder that narrows the boundary, and a decoder that restores it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from flexrel_sim.networks.bottleneck_card import BottleneckFile
+from flexrel_sim.partition import split_network
+
+__all__ = ["BOTTLENECK_CUT", "build_bottleneck", "load_bottleneck", "with_bottleneck"]
+
+BOTTLENECK_CUT = "encoder"
+"""The cut of a network with a bottleneck in it."""
+
+_MAP_AXES = 3
+
+
+def build_bottleneck(boundary: tuple[int, ...], channels: int, stride: int) -> nn.ModuleDict:
+    """Make an encoder and a decoder with new weights.
+
+    Parameters
+    ----------
+    boundary
+        Shape at the cut, without the batch: ``(channels, height, width)`` or ``(numbers,)``.
+    channels
+        How many of them cross the link.
+    stride
+        Height and width are divided by it.
+
+    Returns
+    -------
+    torch.nn.ModuleDict
+        ``encoder`` and ``decoder``.
+
+    Raises
+    ------
+    ValueError
+        If the boundary is of another kind, or the stride doesn't divide height and width.
+
+    References
+    ----------
+    Eshratifar, Esmaili, Pedram, *BottleNet: a deep learning architecture for intelligent mobile
+    cloud computing services*, ISLPED 2019, section 3: a convolution that reduces channels and
+    space, and its counterpart. Ours restores space by pixel shuffling.
+    """
+    if len(boundary) == 1 and stride == 1:
+        encoder: list[nn.Module] = [nn.Linear(boundary[0], channels), nn.ReLU()]
+        decoder: list[nn.Module] = [nn.Linear(channels, boundary[0])]
+    elif len(boundary) == _MAP_AXES and not (boundary[1] % stride or boundary[2] % stride):
+        encoder = [nn.Conv2d(boundary[0], channels, 3, stride, padding=1), nn.ReLU()]
+        decoder = [nn.Conv2d(channels, boundary[0] * stride**2, 3, padding=1)]
+        decoder += [nn.PixelShuffle(stride)] if stride > 1 else []
+    else:
+        raise ValueError(
+            f"a bottleneck of stride {stride} needs a boundary (channels, height, width) whose"
+            f" height and width it divides, or with stride 1 a vector; got {boundary}"
+        )
+    return nn.ModuleDict({"encoder": nn.Sequential(*encoder), "decoder": nn.Sequential(*decoder)})
+
+
+def load_bottleneck(found: BottleneckFile) -> nn.ModuleDict:
+    """Build a bottleneck and fill in its weights; in evaluation mode."""
+    card = found.card
+    bottleneck = build_bottleneck(tuple(card.boundary), card.channels, card.stride)
+    bottleneck.load_state_dict(load_file(found.checkpoint))
+    return bottleneck.eval().requires_grad_(False)
+
+
+def with_bottleneck(network: nn.Module, cut: str, bottleneck: nn.ModuleDict) -> nn.Sequential:
+    """Put a bottleneck into a network, so that its layers count as all others do.
+
+    Parameters
+    ----------
+    network
+        Any network; its weights are shared.
+    cut
+        Where.
+    bottleneck
+        What `build_bottleneck` gave.
+
+    Returns
+    -------
+    torch.nn.Sequential
+        A chain to be cut at `BOTTLENECK_CUT`.
+    """
+    head, tail = split_network(network, cut)
+    # One stage each: the cut is named by the encoder, and not by a layer in it.
+    encoder, decoder = _Stage(bottleneck["encoder"]), _Stage(bottleneck["decoder"])
+    parts = [("head", head), (BOTTLENECK_CUT, encoder), ("decoder", decoder), ("tail", tail)]
+    return nn.Sequential(OrderedDict(parts))
+
+
+class _Stage(nn.Module):
+    """Layers that are never cut between."""
+
+    def __init__(self, layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, tensor: Tensor) -> Tensor:
+        """Run the layers."""
+        result: Tensor = self.layers(tensor)
+        return result
