@@ -17,6 +17,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 __all__ = [
     "BitRatePerSecond",
+    "EnergyJoules",
     "EventRatePerSecond",
     "PositiveSeconds",
     "QuantityKind",
@@ -44,6 +45,8 @@ bit = [information] = bit
 byte = 8 bit = B
 bit_per_second = bit / second = bps
 hertz = 1 / second = Hz
+joule = [energy] = J
+watt_hour = 3600 joule = Wh
 request = [] = req
 frame = []
 """
@@ -268,6 +271,9 @@ BitRatePerSecond = Annotated[
     QuantityKind(
         "bit rate", "bit/s", ("10 Mbit/s", "2.5 MB/s", "500 kbit/s"), smallest=1.0, largest=1e15
     ),
+]
+EnergyJoules = Annotated[
+    float, QuantityKind("energy", "J", ("10 Wh", "36 kJ"), smallest=1e-3, largest=1e12)
 ]
 EventRatePerSecond = Annotated[
     float, QuantityKind("rate of events", "/s", ("12 /s", "30 Hz"), largest=1e9)

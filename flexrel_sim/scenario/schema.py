@@ -33,13 +33,20 @@ from flexrel_sim.scenario.pruning_sections import (
 )
 from flexrel_sim.scenario.section import SEED_MAX, Section
 from flexrel_sim.scenario.suggest import did_you_mean
-from flexrel_sim.units import BitRatePerSecond, EventRatePerSecond, PositiveSeconds, Seconds
+from flexrel_sim.units import (
+    BitRatePerSecond,
+    EnergyJoules,
+    EventRatePerSecond,
+    PositiveSeconds,
+    Seconds,
+)
 
 __all__ = [
     "MODEL_SECTIONS",
     "AutoDeltaSection",
     "CalibrationSection",
     "CodecSection",
+    "ComputeSection",
     "Constraint",
     "CorruptionSection",
     "DataSection",
@@ -74,8 +81,8 @@ _REQUESTS_MAX = 50_000_000
 _CONSTRAINT = re.compile(r"\s*(<=|>=)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*")
 
 
-class EdgeSection(Section):
-    """The edge device: one request at a time, first come first served."""
+class ComputeSection(Section):
+    """A device, and how long it serves a request."""
 
     device: str
     """Name of a preset (`flexrel-sim devices` lists them), or path of a device file."""
@@ -85,7 +92,17 @@ class EdgeSection(Section):
     """Distribution of the service time around its mean."""
 
 
-class ServerSection(EdgeSection):
+class EdgeSection(ComputeSection):
+    """The edge device: one request at a time, first come first served."""
+
+    radio: str = "none"
+    """Name of a radio preset (`flexrel-sim devices` lists them), or path of a radio file; `none`
+    leaves the radio out of the energy account."""
+    battery: EnergyJoules | None = None
+    """What its battery holds; without one, no battery life is reported."""
+
+
+class ServerSection(ComputeSection):
     """The server: one queue, first come first served, for all its workers."""
 
     workers: int = Field(1, ge=1, le=100_000)
