@@ -273,7 +273,7 @@ BitRatePerSecond = Annotated[
     ),
 ]
 EnergyJoules = Annotated[
-    float, QuantityKind("energy", "J", ("10 Wh", "36 kJ"), smallest=1e-3, largest=1e12)
+    float, QuantityKind("quantity of energy", "J", ("10 Wh", "36 kJ"), smallest=1e-3, largest=1e12)
 ]
 EventRatePerSecond = Annotated[
     float, QuantityKind("rate of events", "/s", ("12 /s", "30 Hz"), largest=1e9)

@@ -110,5 +110,5 @@ def devices() -> None:
 
 
 def _rate(precision: str, rate: Rate) -> str:
-    sparse = f", {rate.sparse_flop_per_s / 1e9:g} sparse" if rate.sparse_flop_per_s else ""
-    return f"{rate.dense_flop_per_s / 1e9:g} GFLOP/s{sparse} ({rate.kind}, {precision})"
+    sparse = f", {rate.sparse_flop_per_s / 1e9:,.7g} sparse" if rate.sparse_flop_per_s else ""
+    return f"{rate.dense_flop_per_s / 1e9:,.7g} GFLOP/s{sparse} ({rate.kind}, {precision})"

@@ -7,7 +7,6 @@ part is NaN, never zero.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -84,7 +83,7 @@ def compute_energy(device: Device, busy_s: ArrayLike, run_s: ArrayLike) -> Compu
 
 @dataclass(frozen=True)
 class Transfers:
-    """Transfers of one direction, each device's sorted by start; arrays of one shape.
+    """Transfers of one direction, in any order; arrays of one shape.
 
     Parameters
     ----------
@@ -138,8 +137,9 @@ class RadioEnergy:
 class RadioMeter:
     """Radio states of a fleet, chunk by chunk, in memory that grows with devices only.
 
-    Chunks come in order of time: no transfer may start before one of the same device that was
-    added earlier. How a run is cut into chunks changes no bit of the result.
+    Chunks come in order of time: no transfer may start before one of the same device in an earlier
+    chunk. How a run is cut into chunks changes no bit of the result, unless it parts transfers that
+    start at the same instant, which then may round differently.
 
     Parameters
     ----------
@@ -173,21 +173,22 @@ class RadioMeter:
         ------
         ValueError
             If a time is not finite, a transfer ends before it starts or carries less than nothing,
-            or transfers are not sorted by start, within the chunk or against earlier ones.
+            or it starts before one of an earlier chunk.
         """
-        sides: tuple[tuple[Literal["transmit", "receive"], Transfers | None], ...] = (
-            ("transmit", transmit),
-            ("receive", receive),
+        given = {
+            name: (transfers, self._checked_devices(name, transfers))
+            for name, transfers in (("transmit", transmit), ("receive", receive))
+            if transfers is not None and transfers.start_s.size
+        }
+        if not given:
+            return
+        for name, (transfers, device) in given.items():
+            np.add.at(self._bytes[name], device, transfers.payload_bytes)
+        self._advance(
+            np.concatenate([device for _, device in given.values()]),
+            np.concatenate([transfers.start_s for transfers, _ in given.values()]),
+            np.concatenate([transfers.end_s for transfers, _ in given.values()]),
         )
-        parts = []
-        for name, transfers in sides:
-            if transfers is not None and transfers.start_s.size:
-                device = self._checked_devices(name, transfers)
-                np.add.at(self._bytes[name], device, transfers.payload_bytes)
-                parts.append((device, transfers.start_s, transfers.end_s))
-        if parts:
-            columns = (np.concatenate(column) for column in zip(*parts, strict=True))
-            self._advance(*columns)
 
     def finish(self, end_s: float) -> RadioEnergy:
         """Close the run and give its energy; the meter itself can still go on.

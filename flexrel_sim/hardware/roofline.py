@@ -170,11 +170,8 @@ def layer_terms(device: Device, layer: Layer, traits: NetworkTraits = _DENSE_FLO
     rate = device.rate(traits.precision)
     compute_s = 2 * layer.macs / (device.efficiency * rate.dense_flop_per_s)
     # The profile counts bytes as float32.
-    byte_s = (
-        NUMBER_BYTES[traits.precision]
-        / NUMBER_BYTES["float32"]
-        / device.memory_bandwidth_byte_per_s
-    )
+    width = NUMBER_BYTES[traits.precision] / NUMBER_BYTES["float32"]
+    byte_s = width / device.memory_bandwidth_byte_per_s
     return LayerTerms(
         compute_s * _compute_share(device, layer, traits),
         layer.weight_bytes * byte_s,

@@ -42,7 +42,7 @@ class BatchTimeSection(Section):
             broken = self._table_faults()
         if broken:
             context = {
-                "rule": f"with model: {self.model}, it {', and '.join(broken)}",
+                "rule": f"with model: {self.model}, it {', '.join(broken)}",
                 "remedy": "write {model: linear, per_request: 2 ms, per_batch: 5 ms}, or"
                 " {model: table, sizes: [1, 8], times: [7 ms, 20 ms]}",
             }

@@ -1,8 +1,17 @@
 import re
+from pathlib import Path
 
 import pytest
+import yaml
 
-from flexrel_sim.hardware import Device, NetworkTraits, layer_time_s, list_devices, list_radios
+from flexrel_sim.hardware import (
+    Device,
+    NetworkTraits,
+    ProfiledTable,
+    layer_time_s,
+    list_devices,
+    list_radios,
+)
 from tests.builders import make_layer
 
 SCALES = (1.0, 1e3, 1e6, 1e9, 1e12)
@@ -91,3 +100,30 @@ def test_only_the_radio_called_none_is_free() -> None:
         if radio.transmit_j_per_bit == radio.receive_j_per_bit == radio.active_power_w == 0
     ]
     assert free == ["none"]
+
+
+DOC = (Path(__file__).parents[2] / "docs" / "devices.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", list_devices())
+def test_the_documented_figures_are_the_presets(name: str) -> None:
+    device = list_devices()[name]
+    (row,) = [line for line in DOC.splitlines() if line.startswith(f"| `{name}` |")]
+    assert f"| {device.active_power_w:g}, {device.idle_power_w:g} W |" in row
+    assert f"| {device.memory_bandwidth_byte_per_s / 1e9:g} GB/s |" in row
+    # A row says where idle power is from, or that it is assumed, and so does the preset.
+    assert row.endswith("| assumed |") == ("idle_power_w" not in device.sources)
+    numbers = written_numbers(row)
+    for figure, value in figures(device).items():
+        assert any(
+            abs(value / scale - number) <= 1e-9 * number for scale in SCALES for number in numbers
+        ), figure
+
+
+def test_the_documented_radios_and_table_are_real() -> None:
+    for name, radio in list_radios().items():
+        (row,) = [line for line in DOC.splitlines() if line.startswith(f"| `{name}` |")]
+        stated = f"{radio.transmit_j_per_bit * 1e9:.6g}, {radio.receive_j_per_bit * 1e9:.6g} |"
+        assert f"| {stated}" in row
+    example = DOC.partition("```yaml\n")[2].partition("```")[0]
+    assert ProfiledTable.model_validate(yaml.safe_load(example)["profiled"]).macs == 1843200

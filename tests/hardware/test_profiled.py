@@ -132,4 +132,5 @@ def test_a_right_file_without_a_table_loads_with_a_profile(tmp_path: Path) -> No
 def test_traits_carry_the_pattern_of_the_pruning() -> None:
     pruned = make_profile(operating_point={"pruning": {"pattern": "2:4"}})
     assert NetworkTraits.of(pruned).pattern == "2:4"
-    assert TRAITS == NetworkTraits("net", PROFILE.macs, "none", "float32")
+    assert (TRAITS.network, TRAITS.macs) == ("net", PROFILE.macs)
+    assert (TRAITS.pattern, TRAITS.precision) == ("none", "float32")
