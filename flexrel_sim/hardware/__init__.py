@@ -9,17 +9,10 @@ from flexrel_sim.hardware.batching import (
     roofline_batch_time,
 )
 from flexrel_sim.hardware.devices import Device, Rate, find_device, list_devices
-from flexrel_sim.hardware.energy import (
-    ComputeEnergy,
-    RadioEnergy,
-    RadioMeter,
-    Transfers,
-    battery_life_h,
-    compute_energy,
-    radio_energy,
-)
+from flexrel_sim.hardware.energy import ComputeEnergy, battery_life_h, compute_energy
 from flexrel_sim.hardware.profiled import FUSED_KINDS, ProfiledTable
 from flexrel_sim.hardware.radio import Radio, find_radio, list_radios, transfer_energy_j
+from flexrel_sim.hardware.radio_meter import RadioEnergy, RadioMeter, Transfers, radio_energy
 from flexrel_sim.hardware.roofline import LayerTimes, layer_time_s, layer_times, service_time_s
 from flexrel_sim.hardware.sparsity import SparseKernels, SparseTable, StructuredKernels
 from flexrel_sim.hardware.traits import NetworkTraits, Pattern, Precision
