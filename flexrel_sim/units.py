@@ -19,6 +19,7 @@ __all__ = [
     "BitRatePerSecond",
     "BitRatePerSecondOrZero",
     "Bytes",
+    "EnergyJoules",
     "EventRatePerSecond",
     "PositiveBytes",
     "PositiveSeconds",
@@ -47,6 +48,8 @@ bit = [information] = bit
 byte = 8 bit = B
 bit_per_second = bit / second = bps
 hertz = 1 / second = Hz
+joule = [energy] = J
+watt_hour = 3600 joule = Wh
 request = [] = req
 frame = []
 """
@@ -281,6 +284,9 @@ Bytes = Annotated[
 ]
 PositiveBytes = Annotated[
     float, QuantityKind("count of bytes", "B", ("64 kB", "1500 B"), smallest=1.0, largest=1e15)
+]
+EnergyJoules = Annotated[
+    float, QuantityKind("quantity of energy", "J", ("10 Wh", "36 kJ"), smallest=1e-3, largest=1e12)
 ]
 EventRatePerSecond = Annotated[
     float, QuantityKind("rate of events", "/s", ("12 /s", "30 Hz"), largest=1e9)

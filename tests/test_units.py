@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from flexrel_sim.units import (
     BitRatePerSecond,
+    EnergyJoules,
     EventRatePerSecond,
     PositiveSeconds,
     QuantityKind,
@@ -29,8 +30,9 @@ def kind_of(annotated: object) -> QuantityKind:
 BIT_RATE = kind_of(BitRatePerSecond)
 EVENT_RATE = kind_of(EventRatePerSecond)
 SECONDS = kind_of(Seconds)
+ENERGY = kind_of(EnergyJoules)
 POSITIVE_SECONDS = kind_of(PositiveSeconds)
-KINDS = (BIT_RATE, EVENT_RATE, SECONDS, POSITIVE_SECONDS)
+KINDS = (BIT_RATE, EVENT_RATE, SECONDS, POSITIVE_SECONDS, ENERGY)
 
 
 class Times(BaseModel):
@@ -190,7 +192,7 @@ def test_a_rate_below_one_bit_per_second_is_refused_because_millibits_are_a_slip
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.what)
 def test_a_value_above_the_largest_sensible_one_is_refused(kind: QuantityKind) -> None:
     assert parse_quantity(kind.show(kind.largest), kind) == kind.largest
-    with pytest.raises(ValueError, match=r", and at most \S+ (bit)?/?s$"):
+    with pytest.raises(ValueError, match=r", and at most \S+ (J|(bit)?/?s)$"):
         parse_quantity(kind.show(kind.largest * 1.5), kind)
 
 
@@ -349,3 +351,16 @@ def test_spacing_between_two_kinds_is_refused(start: str, stop: str) -> None:
     same_kind = r"^must go from one quantity to another of the same kind$"
     with pytest.raises(ValueError, match=same_kind):
         spaced_quantities(start, stop, 3, log=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "joules"), [("10 Wh", 36e3), ("36 kJ", 36e3), ("500 mWh", 1800.0), ("0.01 kWh", 36e3)]
+)
+def test_energies_are_kept_in_joules(text: str, joules: float) -> None:
+    assert parse_quantity(text, ENERGY) == pytest.approx(joules, rel=1e-12)
+
+
+@pytest.mark.parametrize("text", ["10 W", "0 J", "-1 J", "10", "3000 mAh", "10 h"])
+def test_what_is_no_energy_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must be a quantity of energy with its unit"):
+        parse_quantity(text, ENERGY)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from flexrel_sim.hardware import Rate
     from flexrel_sim.networks import Card
 
 __all__ = ["criteria", "datasets", "devices", "networks"]
@@ -81,14 +82,33 @@ def criteria() -> None:
 
 @click.command()
 def devices() -> None:
-    """List the device presets with their sources."""
-    from flexrel_sim.hardware import list_devices
+    """List the presets of devices and radios with their sources."""
+    from flexrel_sim.hardware import list_devices, list_radios
 
     for name, device in list_devices().items():
+        idle = "idle unknown" if device.idle_power_w is None else f"{device.idle_power_w:g} W idle"
+        gains = ", ".join(device.speed_models) or "none"
+        rates = [(device.precision, device.rate(device.precision)), *device.rates.items()]
         click.echo(
-            f"{name}: {device.description}; {device.compute_flop_per_s / 1e9:g} GFLOP/s"
-            f" ({device.compute_kind}, {device.precision}),"
-            f" {device.memory_bandwidth_byte_per_s / 1e9:g} GB/s, {device.active_power_w:g} W"
+            f"{name}: {device.description}; {'; '.join(_rate(*rate) for rate in rates)};"
+            f" {device.memory_bandwidth_byte_per_s / 1e9:g} GB/s;"
+            f" {device.active_power_w:g} W active, {idle}; sparsity to speed: {gains}"
         )
         click.echo(f"    source: {device.source}")
+        for figure, source in device.sources.items():
+            click.echo(f"    {figure} from: {source}")
         click.echo(f"    assumed: {device.assumptions}")
+    for name, radio in list_radios().items():
+        click.echo(
+            f"radio {name}: {radio.description};"
+            f" {radio.transmit_j_per_bit * 1e9:g} mW per Mbit/s up,"
+            f" {radio.receive_j_per_bit * 1e9:g} down, {radio.active_power_w:g} W on the air,"
+            f" {radio.tail_power_w:g} W x {radio.tail_s:g} s tail, {radio.idle_power_w:g} W idle"
+        )
+        click.echo(f"    source: {radio.source}")
+        click.echo(f"    assumed: {radio.assumptions}")
+
+
+def _rate(precision: str, rate: Rate) -> str:
+    sparse = f", {rate.sparse_flop_per_s / 1e9:,.7g} sparse" if rate.sparse_flop_per_s else ""
+    return f"{rate.dense_flop_per_s / 1e9:,.7g} GFLOP/s{sparse} ({rate.kind}, {precision})"

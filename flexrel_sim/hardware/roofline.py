@@ -1,47 +1,155 @@
-"""Service times by roofline: a layer takes what its arithmetic or its memory traffic takes."""
+"""Service times: a layer takes what was measured, or what a roofline estimates."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from flexrel_sim.hardware.devices import Device
+from flexrel_sim.hardware.profiled import FUSED_KINDS
+from flexrel_sim.hardware.sparsity import obeys
+from flexrel_sim.hardware.traits import NUMBER_BYTES, NetworkTraits
 from flexrel_sim.profile import Layer
 
-__all__ = ["FUSED_KINDS", "layer_time_s", "service_time_s"]
+__all__ = [
+    "LayerTerms",
+    "LayerTimes",
+    "layer_terms",
+    "layer_time_s",
+    "layer_times",
+    "service_time_s",
+]
 
-FUSED_KINDS: Final = frozenset({"relu", "relu6", "batchnorm2d", "identity", "dropout", "flatten"})
-"""Layers that cost nothing: inference runtimes fuse them with the layer before, or only view."""
+Label = Literal["profiled", "estimated"]
+
+_DENSE_FLOAT32: Final = NetworkTraits()
 
 
-def service_time_s(device: Device, layers: Iterable[Layer]) -> float:
-    """Estimate the time one request takes on a device.
+@dataclass(frozen=True)
+class LayerTerms:
+    """The roofline of one layer, taken apart.
+
+    Parameters
+    ----------
+    compute_s
+        Arithmetic of one request.
+    weights_s
+        Reading the weights, once per batch.
+    activations_s
+        Reading and writing one request's activations.
+    overhead_s
+        Starting the layer, once per batch.
+    """
+
+    compute_s: float
+    weights_s: float
+    activations_s: float
+    overhead_s: float
+
+    def time_s(self, batch: int) -> float:
+        """Give the time of a batch: the slower of arithmetic and memory, and the overhead."""
+        memory_s = self.weights_s + batch * self.activations_s
+        return max(batch * self.compute_s, memory_s) + self.overhead_s
+
+
+@dataclass(frozen=True)
+class LayerTimes:
+    """Times of layers, and where each is from.
+
+    Parameters
+    ----------
+    times_s
+        Seconds of each layer, for one batch.
+    labels
+        ``profiled`` where it was measured, ``estimated`` where it is the roofline's.
+    """
+
+    times_s: tuple[float, ...]
+    labels: tuple[Label, ...]
+
+    @property
+    def total_s(self) -> float:
+        """Their sum; nothing takes no time."""
+        return sum(self.times_s)
+
+    @property
+    def label(self) -> Label:
+        """``profiled`` only if every layer is."""
+        return "profiled" if self.labels and set(self.labels) == {"profiled"} else "estimated"
+
+
+def service_time_s(
+    device: Device,
+    layers: Sequence[Layer],
+    batch: int = 1,
+    traits: NetworkTraits = _DENSE_FLOAT32,
+) -> float:
+    """Give the time that one batch takes on a device: the sum of `layer_times`."""
+    return layer_times(device, layers, batch, traits).total_s
+
+
+def layer_times(
+    device: Device,
+    layers: Sequence[Layer],
+    batch: int = 1,
+    traits: NetworkTraits = _DENSE_FLOAT32,
+) -> LayerTimes:
+    """Give the time of every layer, measured where the device's table has it.
 
     Parameters
     ----------
     device
-        Where it runs.
+        Where they run.
     layers
-        What runs; nothing takes no time.
+        What runs.
+    batch
+        Requests that run together.
+    traits
+        Which network they are of, its pattern and its numbers.
 
     Returns
     -------
-    float
-        Sum of the layers' times, in seconds.
+    LayerTimes
+        Seconds and labels, in the layers' order. A table is of one request: larger batches take
+        its time scaled as the roofline scales, and are labelled ``estimated``. A layer that is
+        fused with the one before takes no time, and has that one's label.
     """
-    return sum(layer_time_s(device, layer) for layer in layers)
+    times_s: list[float] = []
+    labels: list[Label] = []
+    for layer in layers:
+        terms = layer_terms(device, layer, traits)
+        measured_s = device.profiled and device.profiled.time_s(layer, traits)
+        if isinstance(measured_s, float):
+            one_s = terms.time_s(1)
+            times_s.append(measured_s * (terms.time_s(batch) / one_s if one_s else 1.0))
+            labels.append("profiled" if batch == 1 else "estimated")
+        else:
+            times_s.append(terms.time_s(batch))
+            fused = layer.kind in FUSED_KINDS and bool(labels)
+            labels.append(labels[-1] if fused else "estimated")
+    return LayerTimes(tuple(times_s), tuple(labels))
 
 
-def layer_time_s(device: Device, layer: Layer) -> float:
-    """Estimate one layer: ``max(FLOPs / rate, bytes / bandwidth) + overhead``.
+def layer_time_s(
+    device: Device,
+    layer: Layer,
+    batch: int = 1,
+    traits: NetworkTraits = _DENSE_FLOAT32,
+) -> float:
+    """Estimate one layer: ``max(FLOPs / (efficiency * rate), bytes / bandwidth) + overhead``.
 
     Parameters
     ----------
     device
-        Where it runs. Zeros in the weights speed it up only if it has sparse kernels, and the
-        layer's density is low enough for them.
+        Where it runs. Zeros in the weights speed it up only by the device's sparse kernels,
+        pattern units or table.
     layer
-        What runs; one MAC is two FLOPs, and weights and activations are float32.
+        What runs; one MAC is two FLOPs.
+    batch
+        Requests that run together; weights are read once for all of them.
+    traits
+        Which network it is of, its pattern and its numbers.
 
     Returns
     -------
@@ -52,12 +160,34 @@ def layer_time_s(device: Device, layer: Layer) -> float:
     ----------
     Williams, Waterman, Patterson, *Roofline*, CACM 52(4), 2009, section 3.
     """
+    return layer_terms(device, layer, traits).time_s(batch)
+
+
+def layer_terms(device: Device, layer: Layer, traits: NetworkTraits = _DENSE_FLOAT32) -> LayerTerms:
+    """Take the roofline of one layer apart; all terms of a fused layer are 0."""
     if layer.kind in FUSED_KINDS:
-        return 0.0
-    compute_s = 2 * layer.macs / (device.efficiency * device.compute_flop_per_s)
-    sparse = device.sparse_kernels
-    if sparse is not None and layer.density <= sparse.max_density:
-        compute_s *= min(1.0, layer.density / sparse.efficiency)
-    traffic_bytes = layer.weight_bytes + layer.input_bytes + layer.output_bytes
-    memory_s = traffic_bytes / device.memory_bandwidth_byte_per_s
-    return max(compute_s, memory_s) + device.overhead_per_layer_s
+        return LayerTerms(0.0, 0.0, 0.0, 0.0)
+    rate = device.rate(traits.precision)
+    compute_s = 2 * layer.macs / (device.efficiency * rate.dense_flop_per_s)
+    # The profile counts bytes as float32.
+    width = NUMBER_BYTES[traits.precision] / NUMBER_BYTES["float32"]
+    byte_s = width / device.memory_bandwidth_byte_per_s
+    return LayerTerms(
+        compute_s * _compute_share(device, layer, traits),
+        layer.weight_bytes * byte_s,
+        (layer.input_bytes + layer.output_bytes) * byte_s,
+        device.overhead_per_layer_s,
+    )
+
+
+def _compute_share(device: Device, layer: Layer, traits: NetworkTraits) -> float:
+    shares = [1.0]
+    if device.sparse_kernels is not None:
+        shares.append(device.sparse_kernels.compute_share(layer.density))
+    if device.sparse_table is not None:
+        shares.append(device.sparse_table.compute_share(layer.density))
+    units = device.structured_kernels
+    rate = device.rate(traits.precision)
+    if units is not None and units.pattern == traits.pattern and obeys(layer, units.pattern):
+        shares.append(rate.dense_flop_per_s / (rate.sparse_flop_per_s or rate.dense_flop_per_s))
+    return min(shares)

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from flexrel_sim.scenario.device_sections import BatchTimeSection
 from flexrel_sim.scenario.section import Section
-from flexrel_sim.units import EventRatePerSecond, PositiveSeconds, Seconds
+from flexrel_sim.units import EnergyJoules, EventRatePerSecond, PositiveSeconds, Seconds
 
 __all__ = [
     "BackgroundSection",
@@ -56,6 +57,11 @@ class EdgeSection(DeviceSection):
 
     count: int = Field(1, ge=1, le=1_000_000)
     """How many devices; they share the link's cell and the server."""
+    radio: str = "none"
+    """Name of a radio preset (`flexrel-sim devices` lists them), or path of a radio file; `none`
+    leaves the radio out of the energy account."""
+    battery: EnergyJoules | None = None
+    """What each device's battery holds; without one, no battery life is reported."""
 
 
 class BatchSection(Section):
@@ -68,12 +74,8 @@ class BatchSection(Section):
     answer_within: PositiveSeconds | None = None
     """Instead of `timeout`: start early enough for a full batch to be done this long after its
     oldest request came."""
-    fixed: Seconds | None = None
-    """Time of any batch, whatever its size; with `each`, in place of the estimate."""
-    each: PositiveSeconds | None = None
-    """Time that every request adds to it."""
-    table: list[PositiveSeconds] = Field(default_factory=list)
-    """Times of batches of one, two and so on, up to `size`."""
+    time: BatchTimeSection = BatchTimeSection()
+    """How long a batch takes."""
 
 
 class BackgroundSection(Section):

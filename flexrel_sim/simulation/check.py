@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from flexrel_sim.scenario import SystemScenario
-from flexrel_sim.scenario.schema import BatchSection, FailureSection, WorkloadSection
+from flexrel_sim.scenario.schema import FailureSection, WorkloadSection
 
 __all__ = ["Finding", "system_findings"]
 
@@ -49,8 +49,10 @@ def system_findings(scenario: SystemScenario) -> Iterator[Finding]:
         failures = getattr(scenario, name).failures
         if failures is not None:
             yield from _failures(f"{name}.failures", failures)
-    if scenario.server.batch is not None:
-        yield from _batch(scenario.server.batch, scenario.server.service_time)
+    batch = scenario.server.batch
+    if batch is not None and batch.answer_within is not None and batch.timeout > 0:
+        rule = "takes the place of timeout"
+        yield "server.batch.answer_within", rule, batch.answer_within, "keep one of them"
     if scenario.workload.arrivals == "periodic" and scenario.expected_requests > _PERIODIC_MAX:
         yield (
             "workload.rate",
@@ -85,25 +87,3 @@ def _failures(path: str, failures: FailureSection) -> Iterator[Finding]:
     if any(later <= earlier for earlier, later in zip(ends, ends[1:], strict=False)):
         rule = "must end after they start, in order and apart"
         yield f"{path}.windows", rule, failures.windows, "sort them, and join those that touch"
-
-
-def _batch(batch: BatchSection, service_time_s: float | None) -> Iterator[Finding]:
-    linear = batch.fixed is not None or batch.each is not None
-    if batch.table and linear:
-        rule = "leaves nothing to say for fixed and each"
-        yield "server.batch.table", rule, None, "keep one of them"
-    if batch.table and len(batch.table) != batch.size:
-        rule = f"must have a time for every size from 1 to {batch.size}"
-        yield "server.batch.table", rule, len(batch.table), "add or remove some, or change size"
-    if batch.fixed is not None and batch.each is None:
-        yield "server.batch.fixed", "needs each, the time that a request adds", None, "add each"
-    if (batch.table or linear) and service_time_s is not None:
-        rule = "has no effect beside the batch's own times"
-        yield "server.service_time", rule, service_time_s, "remove it"
-    if service_time_s is not None and not (batch.table or linear) and batch.size > 1:
-        rule = "does not tell the time of a batch"
-        remedy = "write server.batch.fixed and each, or a table, or leave it out for an estimate"
-        yield "server.service_time", rule, service_time_s, remedy
-    if batch.answer_within is not None and batch.timeout > 0:
-        rule = "takes the place of timeout"
-        yield "server.batch.answer_within", rule, batch.answer_within, "keep one of them"

@@ -16,7 +16,7 @@ from flexrel_sim.cli import app
 from flexrel_sim.cli.app import main
 from flexrel_sim.datasets import DATASETS
 from flexrel_sim.errors import WorkError
-from flexrel_sim.hardware import list_devices
+from flexrel_sim.hardware import list_devices, list_radios
 from flexrel_sim.pruning import CRITERIA
 
 
@@ -230,7 +230,12 @@ def test_the_json_schema_accepts_a_right_scenario_and_refuses_wrong_ones(workspa
 
 @pytest.mark.parametrize(
     ("command", "names"),
-    [("datasets", DATASETS), ("criteria", CRITERIA), ("devices", list_devices())],
+    [
+        ("datasets", DATASETS),
+        ("criteria", CRITERIA),
+        ("devices", list_devices()),
+        ("devices", list_radios()),
+    ],
 )
 def test_lists_name_all_there_is(command, names):
     stdout = call(command).stdout
@@ -240,7 +245,14 @@ def test_lists_name_all_there_is(command, names):
 
 def test_devices_are_listed_with_their_sources():
     stdout = call("devices").stdout
-    assert stdout.count("source: ") == len(list_devices())
+    assert stdout.count("source: ") == len(list_devices()) + len(list_radios())
+    assert stdout.count("assumed: ") == stdout.count("source: ")
+    devices = [line for line in stdout.splitlines() if "W active" in line]
+    assert len(devices) == len(list_devices())
+    assert all("sparsity to speed: " in line for line in devices)
+    assert "312,000 GFLOP/s, 624,000 sparse (peak, float16)" in stdout
+    assert "51 W idle; sparsity to speed: structured" in stdout
+    assert "    idle_power_w from: 2.8 W with its power supply" in stdout
 
 
 def test_networks_lists_families_and_cards_trained_or_not(workspace):

@@ -110,3 +110,33 @@ def test_nothing_that_a_device_needs_may_be_left_out(key: str, tmp_path: Path) -
     write_yaml(tmp_path, yaml.safe_dump({k: v for k, v in DEVICE.items() if k != key}), "board.yml")
     with pytest.raises(ScenarioError, match=rf"{key}: is required; add it: "):
         find_device("board.yml", tmp_path)
+
+
+def test_sources_of_keys_that_a_device_has_not_are_refused_together(tmp_path: Path) -> None:
+    device_file(tmp_path, sources={"idle_power": "me", "efficiency": "me", "bandwidth": "me"})
+    with pytest.raises(
+        ScenarioError,
+        match=r":9: sources: must name keys of the device.*'idle_power': did you mean"
+        r" 'idle_power_w'\?.*'bandwidth': did you mean 'memory_bandwidth_byte_per_s'",
+    ):
+        find_device("board.yaml", tmp_path)
+
+
+def test_a_number_format_has_one_rate(tmp_path: Path) -> None:
+    rates = {"float32": {"dense_flop_per_s": 1.0, "kind": "peak"}}
+    file = device_file(tmp_path, rates=rates)
+    with pytest.raises(ScenarioError) as caught:
+        find_device("board.yaml", tmp_path)
+    assert str(caught.value).startswith(f"{file}:10: rates.float32: repeats the format")
+
+
+def test_a_format_without_a_rate_of_its_own_runs_at_the_stated_one() -> None:
+    device = Device.model_validate(DEVICE | {"sparse_flop_per_s": 1.5e9})
+    assert device.rate("float32").sparse_flop_per_s == 1.5e9
+    assert device.rate("float16").dense_flop_per_s == 1e9
+    # The sparse rate is stated for one format only.
+    assert device.rate("float16").sparse_flop_per_s is None
+
+
+def test_the_idle_power_of_an_old_device_file_is_unknown_not_zero() -> None:
+    assert Device.model_validate(DEVICE).idle_power_w is None

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from flexrel_sim.metrics import METRICS
 from flexrel_sim.scenario import Scenario, Section, SystemScenario
-from flexrel_sim.scenario.schema import MODEL_SECTIONS, Constraint
+from flexrel_sim.scenario.schema import MODEL_SECTIONS, Constraint, EdgeSection, ServerSection
 from flexrel_sim.scenario.suggest import did_you_mean
 from tests.builders import make_scenario
 
@@ -169,3 +169,14 @@ def test_the_nearest_word_is_suggested_and_all_are_named_in_order() -> None:
 
 def test_nothing_is_suggested_where_nothing_is_near() -> None:
     assert did_you_mean("xyz", ["uplink", "delay"]) == "known: delay, uplink"
+
+
+def test_an_edge_has_a_radio_and_a_battery_and_a_server_has_neither() -> None:
+    edge = EdgeSection.model_validate({"device": "t4", "radio": "lte-2012", "battery": "10 Wh"})
+    assert (edge.radio, edge.battery) == ("lte-2012", 36_000.0)
+    assert edge.model_dump(mode="json")["battery"] == "36000 J"
+    bare = EdgeSection.model_validate({"device": "t4"})
+    assert (bare.radio, bare.battery) == ("none", None)
+    for key, value in (("radio", "none"), ("battery", "10 Wh")):
+        with pytest.raises(ValidationError, match="Extra inputs"):
+            ServerSection.model_validate({"device": "t4", key: value})
