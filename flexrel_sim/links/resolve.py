@@ -161,7 +161,7 @@ def _capacity(
 ) -> Capacity:
     if section.trace is not None:
         file = folder / section.trace
-        columns = None if section.columns is None else dict(section.columns.items())
+        columns = {str(column): text for column, text in (section.columns or {}).items()}
         return read_trace(file, str(section.format), columns, name)
     if section.schedule is not None:
         times_s, rates = np.array(section.schedule, dtype=np.float64).T
