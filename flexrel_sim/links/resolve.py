@@ -256,12 +256,12 @@ def _trace_warnings(name: str, section: DirectionSection) -> list[Fault]:
         # An Irish trace has both, and the right column is taken.
         return []
     if told == other:
-        rule = f"is a trace of a {other} by its name, and is used as {name}"
+        rule = f"is used as {name}, and its name says {other}"
     elif name == "uplink" and section.format in ("norway", "pensieve"):
-        rule = f"is a trace of a downlink, as {section.format} traces are, and is used as uplink"
+        rule = f"is used as uplink, and {section.format} traces are downlinks"
     else:
         return []
-    remedy = "uplinks are slower and vary otherwise: use a trace of the uplink, or mind the result"
+    remedy = f"the two differ in rate and rhythm: use a trace of the {name}, or mind the result"
     return [Fault(f"link.{name}.trace", rule, section.trace, remedy, str(file))]
 
 
