@@ -25,6 +25,7 @@ from flexrel_sim.links.capacity import (
     CONSTANT,
     OPPORTUNITIES,
     PIECEWISE,
+    ROUNDING,
     TOKEN_BUCKET,
     CapacityArrays,
     Floats,
@@ -139,8 +140,7 @@ def _finish_piecewise_s(
             if finish <= end_s:
                 break
             bits -= rate * (end_s - time_s)
-            if bits <= 0:
-                # What is left is a rounding; it must not wait for an outage's end.
+            if bits <= rate * ROUNDING * end_s:
                 finish = end_s
                 break
         time_s = end_s

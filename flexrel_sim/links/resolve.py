@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import numpy as np
 
@@ -176,9 +176,7 @@ def _capacity(
         bucket = section.token_bucket
         peak = np.inf if bucket.peak is None else bucket.peak
         return TokenBucket(bucket.rate, bucket.burst, peak)
-    if section.rate is None:
-        raise ValueError("must have exactly one kind of capacity")
-    return constant(section.rate)
+    return constant(cast(float, section.rate))
 
 
 def _with_outage(

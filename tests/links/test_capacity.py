@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -6,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flexrel_sim.links import Opportunities, PiecewiseConstant, TokenBucket, constant
+from flexrel_sim.links.direction import Buffer
+from flexrel_sim.links.fifo import fifo, fifo_state
 from tests.links.capacities import messages, opportunities, piecewise
 from tests.links.slow import exact_finish_s, slow_mahimahi
 
@@ -22,6 +25,33 @@ def test_a_piecewise_finish_is_that_of_exact_arithmetic(capacity, sent):
         assert sender.finish_s(start_s, wire_bytes, waited=False) == pytest.approx(
             float(exact), rel=1e-12, abs=1e-9
         )
+
+
+def test_a_message_that_fills_a_piece_does_not_wait_for_the_end_of_an_outage():
+    # 8 n / (8 n / length) seconds: some of these round beyond the length.
+    for length_s, shift_s in itertools.product((0.1, 0.3, 0.7, 1.1), (0.0, 4096.3)):
+        for size in range(1, 400):
+            starts_s = np.array([0.0, shift_s + length_s])
+            capacity = PiecewiseConstant(
+                starts_s, np.array([8 * size / length_s, 0.0]), shift_s + length_s + 100.0
+            )
+            finish_s = capacity.sender().finish_s(shift_s, size, waited=False)
+            assert finish_s == pytest.approx(shift_s + length_s, abs=1e-9)
+            state = fifo_state(capacity)
+            arrival, sizes = np.array([shift_s]), np.array([size])
+            assert fifo(arrival, sizes, capacity, Buffer(), state).end_s[0] == finish_s
+
+
+def test_a_start_at_the_very_end_of_a_cycle_is_in_the_next_one():
+    # Multiples of 0.1 round to either side of a cycle's end; the ends decide, in both forms.
+    capacity = PiecewiseConstant(np.array([0.0, 0.05]), np.array([8e3, 0.0]), 0.1)
+    for cycle in range(2000):
+        for start_s in (cycle * 0.1, np.nextafter(cycle * 0.1, 0.0), cycle / 10):
+            finish_s = capacity.sender().finish_s(start_s, 10, waited=False)
+            assert finish_s - start_s == pytest.approx(0.01, abs=1e-9)
+            state = fifo_state(capacity)
+            arrival = np.array([start_s])
+            assert fifo(arrival, np.array([10]), capacity, Buffer(), state).end_s[0] == finish_s
 
 
 @given(piecewise(), st.floats(0, 100), st.integers(1, 20_000))
