@@ -29,7 +29,7 @@ from flexrel_sim.scenario.link_sections import (
     parse_column,
 )
 
-__all__ = ["ResolvedLink", "is_random", "resolve"]
+__all__ = ["ResolvedLink", "is_random", "resolve", "trace_warnings"]
 
 _NAMES: Final = ("uplink", "downlink")
 
@@ -84,18 +84,36 @@ def resolve(
     streams = (np.random.default_rng(0) if rng is None else rng).spawn(2)
     directions: list[Direction] = []
     faults: list[Fault] = []
-    warnings: list[Fault] = []
     for name, stream in zip(_NAMES, streams, strict=True):
         setting = getattr(link, name)
         try:
             directions.append(_direction(name, setting, link.delay, folder, stream))
         except ScenarioError as error:
             faults += error.faults
-        if isinstance(setting, DirectionSection) and setting.trace is not None:
-            warnings += _trace_warnings(name, setting)
     if faults:
         raise ScenarioError(faults)
-    return ResolvedLink(directions[0], directions[1], warnings)
+    return ResolvedLink(directions[0], directions[1], trace_warnings(link))
+
+
+def trace_warnings(link: LinkSection) -> list[Fault]:
+    """Warn of traces whose bytes went the other way, as far as name, column or layout tell.
+
+    Parameters
+    ----------
+    link
+        The scenario's section; no file is read.
+
+    Returns
+    -------
+    list of Fault
+        Each at its key's dotted path, placed at the trace's file.
+    """
+    return [
+        warning
+        for name in _NAMES
+        if isinstance(section := getattr(link, name), DirectionSection) and section.trace
+        for warning in _trace_warnings(name, section)
+    ]
 
 
 def is_random(link: LinkSection) -> bool:
@@ -233,8 +251,8 @@ def _below_ceiling(direction: Direction) -> Direction:
     packets = direction.packets
     per_s = loss_ceiling_packets_per_s(loss.mean, direction.round_trip_s)
     ceiling = 8 * (packets.mtu_bytes + packets.frame_bytes) * per_s
-    clamped = np.minimum(capacity.rate_bit_per_s, ceiling)
-    return replace(direction, capacity=replace(capacity, rate_bit_per_s=clamped))
+    clamped = replace(capacity, rate_bit_per_s=np.minimum(capacity.rate_bit_per_s, ceiling))
+    return replace(direction, capacity=clamped, unclamped=capacity)
 
 
 # Words of a file's or a column's name that say which way its bytes went.
@@ -245,7 +263,6 @@ _WAYS: Final = {
 
 
 def _trace_warnings(name: str, section: DirectionSection) -> list[Fault]:
-    """Warn of a trace whose bytes went the other way, as far as its name or layout tells."""
     file = Path(str(section.trace))
     column = "" if section.columns is None else parse_column("rate", section.columns["rate"])[0]
     other = _NAMES[1 - _NAMES.index(name)]

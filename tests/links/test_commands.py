@@ -75,6 +75,11 @@ def test_a_rate_that_varies_is_its_mean_in_tc_and_says_so():
     assert f"rate {2 * SLOT / 0.004:.0f}bit" in command
 
 
+def test_a_real_tcp_gets_the_wires_own_rate_and_finds_its_ceiling_itself():
+    clamped = made(constant(3e6), transport="tcp-warm", unclamped=constant(10e6))
+    assert "rate 10000000bit" in tc_commands(clamped, "eth0")[0]
+
+
 def test_mahimahis_shells_are_nested_as_the_link_is():
     up = made(loss=Loss(0.01), buffer=Buffer(size_bytes=64e3))
     down = made(name="downlink", loss=Loss(0.0, 1.0, 0.1, 0.4), jitter=Jitter("uniform", 0.1, 0.1))

@@ -111,6 +111,8 @@ def test_losses_clamp_a_tcp_connection_to_its_ceiling(tmp_path):
     ceiling = 8 * 1538 * loss_ceiling_packets_per_s(0.001, 0.05)
     clamped = uplink(tmp_path, text.format("tcp-warm")).capacity
     assert clamped.rate_bit_per_s.tolist() == pytest.approx([1e6, ceiling])
+    wire = uplink(tmp_path, text.format("tcp-warm")).wire_capacity
+    assert wire.rate_bit_per_s.tolist() == [1e6, 1e9]
     # Datagrams are sent as fast as the link goes.
     free = uplink(tmp_path, text.format("udp")).capacity
     assert free.rate_bit_per_s.tolist() == [1e6, 1e9]
