@@ -19,15 +19,13 @@ from flexrel_sim.links.piecewise import PiecewiseConstant, constant
 from flexrel_sim.links.tcp import loss_ceiling_packets_per_s
 from flexrel_sim.links.token_bucket import TokenBucket
 from flexrel_sim.links.traces import read_trace
-from flexrel_sim.scenario.link_sections import (
+from flexrel_sim.scenario.link_options import (
     BufferSection,
-    DirectionSection,
     JitterSection,
-    LinkSection,
     LossSection,
     OutageSection,
-    parse_column,
 )
+from flexrel_sim.scenario.link_sections import DirectionSection, LinkSection, parse_column
 
 __all__ = ["ResolvedLink", "is_random", "resolve", "trace_warnings"]
 
