@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flexrel_sim.profile import load_profile
-from flexrel_sim.report import result_folder, trace_writer, write_tables
+from flexrel_sim.report import TRACES_NAME, result_folder, write_tables
 from flexrel_sim.scenario import Point, load_scenario, load_system_scenario
 from flexrel_sim.study import (
-    KeepTrace,
     Progress,
     StudyResult,
     check_all,
@@ -91,7 +90,7 @@ def run(
     scenario_file = load_scenario(Path(file), overrides)
     count = workers or os.cpu_count() or 1
     target = Path(output or Path("results") / scenario_file.scenario.name)
-    return _written(target, lambda keep: run_study(scenario_file, count, progress, keep))
+    return _written(target, lambda traces: run_study(scenario_file, count, progress, traces))
 
 
 def simulate(
@@ -130,7 +129,7 @@ def simulate(
     count = workers or os.cpu_count() or 1
     target = Path(output or Path("results") / f"{scenario_file.scenario.name}-simulated")
     return _written(
-        target, lambda keep: simulate_study(scenario_file, loaded, count, progress, keep)
+        target, lambda traces: simulate_study(scenario_file, loaded, count, progress, traces)
     )
 
 
@@ -220,10 +219,13 @@ def compare(
     return target
 
 
-def _written(target: Path, work: Callable[[KeepTrace], StudyResult]) -> Run:
+def _written(target: Path, work: Callable[[Path], StudyResult]) -> Run:
     with result_folder(target) as folder:
-        with trace_writer(folder / "trace.parquet") as keep_trace:
-            result = work(keep_trace)
+        traces = folder / TRACES_NAME
+        traces.mkdir()
+        result = work(traces)
+        if not any(traces.iterdir()):
+            traces.rmdir()
         write_tables(result, folder)
         # Here, not at the top: matplotlib is half a second that a wrong input need not wait for.
         from flexrel_sim.plots import draw_all  # noqa: PLC0415

@@ -11,7 +11,18 @@ import numpy as np
 from flexrel_sim.profile import Layer, Profile
 from flexrel_sim.scenario import SystemScenario
 from flexrel_sim.scenario.schema import WorkloadSection
-from flexrel_sim.simulation import Draws, System, Trace, draw, simulate
+from flexrel_sim.links import Direction, constant
+from flexrel_sim.simulation import (
+    Draws,
+    Pool,
+    Summary,
+    System,
+    Trace,
+    Unstable,
+    draw,
+    simulate,
+    simulate_point,
+)
 from flexrel_sim.statistics import Estimate, t_interval
 
 STAGES = ("edge", "uplink", "server", "downlink")
@@ -89,8 +100,14 @@ def make_system(**changes: Any) -> System:
         "answer_bytes": 0,
         "crosses_link": True,
         "edge_power_w": 5.0,
-    }
-    return System(**(values | changes))
+    } | changes
+    server_s, workers = values.pop("server_s"), values.pop("workers")
+    values.setdefault("pool", Pool((0.0, server_s), workers))
+    delay_s = values.pop("delay_s")
+    for name in ("uplink", "downlink"):
+        rate = values.pop(f"{name}_bit_per_s")
+        values.setdefault(name, Direction(name, constant(rate), delay_s))
+    return System(**values)
 
 
 def make_draws(created_s: Iterable[float], **changes: Any) -> Draws:
@@ -111,6 +128,19 @@ def make_trace(
     """Simulate, with every answer right."""
     payload = np.asarray(payload_bytes, dtype=np.int64)
     return simulate(system, draws, payload, np.ones(payload.size, dtype=bool))
+
+
+def simulated(
+    scenario: SystemScenario, profile: Profile, folder: Path = Path()
+) -> tuple[Summary, list[Trace]] | Unstable:
+    """Simulate a point and keep its traces, one per replication."""
+    parts: dict[int, list[Trace]] = {}
+    outcome = simulate_point(
+        scenario, profile, folder, lambda number, trace: parts.setdefault(number, []).append(trace)
+    )
+    if isinstance(outcome, Unstable):
+        return outcome
+    return outcome, [trace for number in sorted(parts) for trace in parts[number]]
 
 
 def replicate(

@@ -6,10 +6,17 @@ import hashlib
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from flexrel_sim.networks import CheckpointRecord, load_card, write_checkpoint_record
+from flexrel_sim.datasets import train_samples
+from flexrel_sim.networks import (
+    CheckpointRecord,
+    load_card,
+    training_dataset,
+    write_checkpoint_record,
+)
 from flexrel_sim.training import train_network
 
 CARD = """\
@@ -55,7 +62,7 @@ def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     card_file = folder / "tiny.yaml"
     card_file.write_text(CARD)
     card = load_card(card_file)
-    trained = train_network(card.card)
+    trained = train_network(card.card, training_dataset(card))
     card.checkpoint.write_bytes(trained.checkpoint)
     record = CheckpointRecord(
         file=card.checkpoint.name,
@@ -69,6 +76,14 @@ def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "small.yaml").write_text(SCENARIO)
     (folder / "study.yaml").write_text(SCENARIO + SWEEP)
     return folder
+
+
+def own_images(folder: Path) -> Path:
+    """Write 1,000 digits as a user's own file, ``own.npz``."""
+    samples = train_samples("digits", 1000)
+    images = (255 * samples.images).round().astype(np.uint8)
+    np.savez(folder / "own.npz", images=images, labels=samples.labels)
+    return folder / "own.npz"
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,12 @@ def train(card: Path, force: bool) -> None:
 
     from flexrel_sim.errors import InputError
     from flexrel_sim.files import write_whole
-    from flexrel_sim.networks import CheckpointRecord, load_card, write_checkpoint_record
+    from flexrel_sim.networks import (
+        CheckpointRecord,
+        load_card,
+        training_dataset,
+        write_checkpoint_record,
+    )
     from flexrel_sim.training import train_network
 
     card_file = load_card(card)
@@ -35,6 +40,7 @@ def train(card: Path, force: bool) -> None:
         raise InputError(f"{card}: pruned: filters were removed; train the network it came from")
     trained = train_network(
         card_file.card,
+        training_dataset(card_file),
         lambda epoch, loss: click.echo(f"epoch {epoch}: loss {loss:.4f}", err=True),
     )
     accuracy = trained.held_out_correct / trained.held_out_samples

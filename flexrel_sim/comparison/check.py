@@ -1,18 +1,25 @@
-"""A comparison's file, read and checked against the networks and criteria that there are."""
+"""A comparison's file, read and checked against the networks, criteria and data that there are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from flexrel_sim.comparison.schema import ComparisonScenario, Entry, Pair, Track
-from flexrel_sim.errors import CheckpointError, Fault, ScenarioError
-from flexrel_sim.networks import CardFile, load_card
-from flexrel_sim.pruning import CRITERIA
-from flexrel_sim.scenario import did_you_mean, load_model
+from flexrel_sim.comparison.settings import merged, takes_part, theirs
+from flexrel_sim.datasets import DatasetInfo, open_dataset
+from flexrel_sim.errors import CheckpointError, DatasetError, Fault, ScenarioError
+from flexrel_sim.measure.data_check import data_faults
+from flexrel_sim.measure.pruning_check import Tell, network_faults, pruning_faults
+from flexrel_sim.networks import CardFile, load_card, outline, training_dataset
+from flexrel_sim.scenario import YamlSource, did_you_mean, load_model, read_yaml
+from flexrel_sim.scenario.source import KeyPath
 
-__all__ = ["ComparisonFile", "load_comparison", "takes_part"]
+__all__ = ["ComparisonFile", "load_comparison"]
+
+# A comparison measures whole networks: nothing crosses a link.
+_CUT = "edge"
 
 
 @dataclass(frozen=True)
@@ -27,11 +34,15 @@ class ComparisonFile:
         What it says.
     cards
         The cards of its networks, by the path that it names them with.
+    trained_on, deployed_on
+        The datasets that training sees, and that all other samples come from, by the same paths.
     """
 
     file: Path
     scenario: ComparisonScenario
-    cards: dict[str, CardFile]
+    cards: dict[str, CardFile] = field(default_factory=dict)
+    trained_on: dict[str, DatasetInfo] = field(default_factory=dict)
+    deployed_on: dict[str, DatasetInfo] = field(default_factory=dict)
 
 
 def load_comparison(file: Path) -> ComparisonFile:
@@ -45,109 +56,189 @@ def load_comparison(file: Path) -> ComparisonFile:
     Returns
     -------
     ComparisonFile
-        Checked against the networks and criteria that there are.
+        Checked against the networks, criteria and data that there are, by the rules that a
+        scenario is checked by.
 
     Raises
     ------
     ScenarioError
         With every fault.
     """
-    scenario = load_model(ComparisonScenario, file)
-    faults = [*_label_faults(scenario, str(file)), *_criterion_faults(scenario, str(file))]
-    cards: dict[str, CardFile] = {}
-    for index, pair in enumerate(scenario.pairs):
-        path = file.parent / pair.network
-        if not path.is_file():
-            rule = "must be the card of a network"
-            faults.append(Fault(f"pairs.{index}.network", rule, str(path), "", str(file)))
-            continue
-        try:
-            cards[pair.network] = load_card(path)
-            if cards[pair.network].card.training is None:
-                rule = "must have a training recipe: it is trained for every seed"
-                faults.append(Fault(f"pairs.{index}.network", rule, str(path), "", str(file)))
-        except ScenarioError as error:
-            faults += error.faults
-        except CheckpointError as error:
-            faults.append(Fault(f"pairs.{index}.network", str(error), place=str(file)))
-    if not faults:
-        faults += _idle_faults(scenario, str(file))
+    source = read_yaml(file)
+    found = ComparisonFile(file, load_model(ComparisonScenario, file))
+    # Where a label is wrong, nobody taking part is only what follows.
+    faults = [*_label_faults(found.scenario, source)] or [*_idle_faults(found.scenario, source)]
+    faults += _owner_faults(found.scenario, source)
+    own = _named_dataset(found, source, faults)
+    for index, pair in enumerate(found.scenario.pairs):
+        faults += _pair_faults(found, index, pair, own, source)
+    for entry_at, entry in enumerate(found.scenario.entries):
+        faults += pruning_faults(entry.pruning, _CUT, _entry_teller(entry_at, source))
+        for track_at, track in enumerate(found.scenario.tracks):
+            faults += _run_faults(found, (track_at, track), (entry_at, entry), source)
     if faults:
         raise ScenarioError(faults)
-    return ComparisonFile(file, scenario, cards)
+    return found
 
 
-def takes_part(entry: Entry, track: Track, pair: Pair) -> bool:
-    """Tell whether an entry prunes the networks of a pair along a track."""
-    if track.pairs is not None and pair.label not in track.pairs:
-        return False
-    if entry.pairs is not None and pair.label not in entry.pairs:
-        return False
-    if track.entries is not None and entry.label not in track.entries:
-        return False
-    level = CRITERIA[entry.pruning.criterion].level
-    return level == "weights" or track.pruning.granularity == "filters"
+def _named_dataset(
+    found: ComparisonFile, source: YamlSource, faults: list[Fault]
+) -> DatasetInfo | None:
+    """Open the dataset that all pairs are deployed on, if one is named."""
+    name = found.scenario.data.dataset
+    try:
+        return None if name is None else open_dataset(name, found.file.parent)
+    except DatasetError as error:
+        faults.append(source.fault(("data", "dataset"), str(error)))
+        return None
 
 
-def _label_faults(scenario: ComparisonScenario, place: str) -> list[Fault]:
+def _pair_faults(
+    found: ComparisonFile, index: int, pair: Pair, own: DatasetInfo | None, source: YamlSource
+) -> list[Fault]:
+    """Read a pair's card and open its data, and say what is wrong with them."""
+    path, key = found.file.parent / pair.network, ("pairs", index, "network")
+    if not path.is_file():
+        remedy = "give the path of a card, relative to this file"
+        return [source.fault(key, "must be the card of a network", str(path), remedy)]
+    try:
+        card_file = found.cards.get(pair.network) or load_card(path)
+        if card_file.card.training is None:
+            rule = "must have a training recipe: it is trained for every seed"
+            return [source.fault(key, rule, str(path), "add one, or name another network")]
+        outline(card_file)
+        trained_on = found.trained_on.get(pair.network) or training_dataset(card_file)
+    except ScenarioError as error:
+        return list(error.faults)
+    except CheckpointError as error:
+        return [source.fault(key, str(error))]
+    found.cards[pair.network], found.trained_on[pair.network] = card_file, trained_on
+    if found.scenario.data.dataset is not None and own is None:
+        return []
+    found.deployed_on[pair.network] = own or trained_on
+
+    def tell(path: str, rule: str, value: object = None, remedy: str = "") -> Fault:
+        place: KeyPath = tuple(path.split("."))
+        if place[:2] == ("data", "deployment"):
+            place = ("pairs", index, *place[1:])
+        return source.fault(place, rule, value, remedy)
+
+    data = found.scenario.data.model_copy(update={"deployment": pair.deployment})
+    return data_faults(data, card_file, own or trained_on, tell)
+
+
+def _entry_teller(entry_at: int, source: YamlSource) -> Tell:
+    def tell(path: str, rule: str, value: object = None, remedy: str = "") -> Fault:
+        key: KeyPath = ("entries", entry_at, *path.split("."))
+        return source.fault(key, rule, value, remedy)
+
+    return tell
+
+
+def _run_faults(
+    found: ComparisonFile,
+    numbered_track: tuple[int, Track],
+    numbered_entry: tuple[int, Entry],
+    source: YamlSource,
+) -> Iterator[Fault]:
+    """Find what is wrong with an entry along a track, by the rules of a scenario."""
+    (track_at, track), (entry_at, entry) = numbered_track, numbered_entry
+    # The least that is kept is the hardest to reach.
+    settings = merged(entry, track).model_copy(update={"ratio": 1 - min(track.kept)})
+
+    def tell(path: str, rule: str, value: object = None, remedy: str = "") -> Fault:
+        _, name, *rest = path.split(".")
+        if name == "ratio":
+            return source.fault(("tracks", track_at, "kept"), f"1 - kept {rule}", value, remedy)
+        if name not in theirs(track):
+            return _entry_teller(entry_at, source)(path, rule, value, remedy)
+        key: KeyPath = ("tracks", track_at, "pruning", name, *rest)
+        return source.fault(key, rule, value, remedy)
+
+    pairs = [pair for pair in found.scenario.pairs if takes_part(entry, track, pair)]
+    if pairs:
+        yield from pruning_faults(settings, _CUT, tell)
+    for pair in pairs:
+        if pair.network in found.cards:
+            card_file = found.cards[pair.network]
+            yield from network_faults(settings, _CUT, card_file, outline(card_file), tell)
+
+
+def _owner_faults(scenario: ComparisonScenario, source: YamlSource) -> Iterator[Fault]:
+    """Refuse settings that something else decides: they would be ignored."""
+    if "deployment" in scenario.data.model_fields_set:
+        rule = "is each pair's own"
+        yield source.fault(("data", "deployment"), rule, remedy="move it to the pairs")
+    sections = [
+        *((("entries", i), entry.pruning) for i, entry in enumerate(scenario.entries)),
+        *((("tracks", i), track.pruning) for i, track in enumerate(scenario.tracks)),
+    ]
+    for owner, pruning in sections:
+        if "ratio" in pruning.model_fields_set:
+            rule = "is what a track's kept leaves"
+            yield source.fault((*owner, "pruning", "ratio"), rule, pruning.ratio, "remove it")
+        if pruning.schedule.steps > 1:
+            rule = "must be 1: every point of a curve is pruned at once"
+            steps = (*owner, "pruning", "schedule", "steps")
+            yield source.fault(steps, rule, pruning.schedule.steps, "remove it")
+    for at, track in enumerate(scenario.tracks):
+        path: KeyPath = ("tracks", at, "pruning", "criterion")
+        if path in source.lines:
+            yield source.fault(path, "is the entries'", track.pruning.criterion, "remove it")
+        yield from _overruled(scenario, track, source)
+
+
+def _overruled(scenario: ComparisonScenario, track: Track, source: YamlSource) -> Iterator[Fault]:
+    for at, entry in enumerate(scenario.entries):
+        if not any(takes_part(entry, track, pair) for pair in scenario.pairs):
+            continue
+        for name in sorted(theirs(track) & entry.pruning.model_fields_set):
+            value = getattr(entry.pruning, name)
+            if value != getattr(track.pruning, name):
+                rule = f"is overruled by track {track.label!r}"
+                shown = value if isinstance(value, str | int | float) else None
+                path = ("entries", at, "pruning", name)
+                yield source.fault(path, rule, shown, "remove it from one of the two")
+
+
+def _label_faults(scenario: ComparisonScenario, source: YamlSource) -> Iterator[Fault]:
     entries = [entry.label for entry in scenario.entries]
     pairs = [pair.label for pair in scenario.pairs]
-    named = [
-        (f"tracks.{i}.pairs", track.pairs or [], pairs) for i, track in enumerate(scenario.tracks)
-    ]
-    named += [
-        (f"tracks.{i}.entries", track.entries or [], entries)
-        for i, track in enumerate(scenario.tracks)
-    ]
-    named += [
-        (f"entries.{i}.pairs", entry.pairs or [], pairs) for i, entry in enumerate(scenario.entries)
-    ]
-    for index, claim in enumerate(scenario.claims):
-        named.append((f"claims.{index}.entries", claim.entries, entries))
-        named.append((f"claims.{index}.rivals", claim.rivals, entries))
-    faults = [
-        Fault(path, "unknown label", label, did_you_mean(label, known), place)
-        for path, labels, known in named
-        for label in labels
-        if label not in known
-    ]
-    several: tuple[tuple[str, Sequence[object]], ...] = (
-        ("entries", entries),
-        ("pairs", pairs),
-        ("tracks", [track.label for track in scenario.tracks]),
-        ("claims", [claim.label for claim in scenario.claims]),
-        ("seeds", scenario.seeds),
-        ("losses", scenario.losses),
-    )
-    for path, labels in several:
-        what = path if path in ("seeds", "losses") else "labels"
-        twice = dict.fromkeys(label for label in labels if labels.count(label) > 1)
-        faults += [
-            Fault(path, f"{what} must differ", label, "change one", place) for label in twice
-        ]
-    return faults
+    named: list[tuple[KeyPath, Sequence[str], list[str]]] = []
+    for at, track in enumerate(scenario.tracks):
+        named.append((("tracks", at, "pairs"), track.pairs or [], pairs))
+        named.append((("tracks", at, "entries"), track.entries or [], entries))
+    for at, entry in enumerate(scenario.entries):
+        named.append((("entries", at, "pairs"), entry.pairs or [], pairs))
+    for at, claim in enumerate(scenario.claims):
+        named.append((("claims", at, "entries"), claim.entries, entries))
+        named.append((("claims", at, "rivals"), claim.rivals, entries))
+    for path, labels, known in named:
+        for place, label in enumerate(labels):
+            if label not in known:
+                remedy = did_you_mean(label, known)
+                yield source.fault((*path, place), "unknown label", label, remedy)
+    yield from _twice(source, "entries", entries)
+    yield from _twice(source, "pairs", pairs)
+    yield from _twice(source, "tracks", [track.label for track in scenario.tracks])
+    yield from _twice(source, "claims", [claim.label for claim in scenario.claims])
+    yield from _twice(source, "seeds", scenario.seeds)
+    yield from _twice(source, "losses", scenario.losses)
 
 
-def _idle_faults(scenario: ComparisonScenario, place: str) -> list[Fault]:
+def _twice(source: YamlSource, name: str, values: Sequence[object]) -> Iterator[Fault]:
+    """Blame a value that was there before, on its own line."""
+    what = name if name in ("seeds", "losses") else "labels"
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            path: KeyPath = (name, place) if what == name else (name, place, "label")
+            yield source.fault(path, f"{what} must differ", value, "change one")
+
+
+def _idle_faults(scenario: ComparisonScenario, source: YamlSource) -> Iterator[Fault]:
     remedy = "let in another pair or entry; some criteria score filters only"
-    return [
-        Fault(f"tracks.{index}", "nothing takes part in it", track.label, remedy, place)
-        for index, track in enumerate(scenario.tracks)
+    for at, track in enumerate(scenario.tracks):
         if not any(
             takes_part(entry, track, pair) for entry in scenario.entries for pair in scenario.pairs
-        )
-    ]
-
-
-def _criterion_faults(scenario: ComparisonScenario, place: str) -> list[Fault]:
-    return [
-        Fault(
-            f"entries.{index}.pruning.criterion",
-            "unknown criterion",
-            entry.pruning.criterion,
-            did_you_mean(entry.pruning.criterion, CRITERIA),
-            place,
-        )
-        for index, entry in enumerate(scenario.entries)
-        if entry.pruning.criterion not in CRITERIA
-    ]
+        ):
+            yield source.fault(("tracks", at), "nothing takes part in it", track.label, remedy)

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from flexrel_sim.codec import shipped_bytes
 from flexrel_sim.comparison.result import Curve
 from flexrel_sim.comparison.schema import Entry, Pair, Track
-from flexrel_sim.datasets import evaluation_samples
+from flexrel_sim.comparison.settings import merged
+from flexrel_sim.datasets import DatasetInfo, evaluation_samples
 from flexrel_sim.files import write_whole
 from flexrel_sim.networks import Card
 from flexrel_sim.networks.answers import share_correct
@@ -47,6 +48,8 @@ class Subject:
         Where it is deployed.
     data
         How many samples serve what.
+    trained_on, deployed_on
+        The datasets that training sees, and that all other samples are drawn from.
     seed
         Seed of training.
     checkpoint
@@ -56,6 +59,8 @@ class Subject:
     card: Card
     pair: Pair
     data: DataSection
+    trained_on: DatasetInfo
+    deployed_on: DatasetInfo
     seed: int
     checkpoint: Path
 
@@ -66,16 +71,16 @@ class Subject:
         recipe = self.card.training.model_copy(update={"seed": self.seed})
         card = self.card.model_copy(update={"training": recipe})
         if not self.checkpoint.exists():
-            write_whole(self.checkpoint, train_network(card).checkpoint)
+            write_whole(self.checkpoint, train_network(card, self.trained_on).checkpoint)
         network = build_network(card.architecture)
         network.load_state_dict(load_tensors(self.checkpoint.read_bytes()))
         return network.eval().requires_grad_(False)
 
     @cached_property
     def _samples(self) -> dict[str, tuple[Tensor, Tensor]]:
-        data, recipe = self.data, self.card.training
+        data = self.data
         drawn = evaluation_samples(
-            data.dataset or (recipe.dataset if recipe else ""),
+            self.deployed_on,
             data.calibration,
             data.validation,
             data.test,
@@ -130,10 +135,7 @@ class Subject:
         Curve
             Points in the order of ``track.kept``, after the dense network's.
         """
-        # Not by model_copy: a section's defaults must not hide what the track says.
-        given = track.pruning.model_fields_set - {"criterion"}
-        theirs = {name: getattr(track.pruning, name) for name in given}
-        settings = entry.pruning.model_copy(update=theirs)
+        settings = merged(entry, track)
         evidence = self.evidence(settings.relevance)
         if settings.delta == "auto":
             parts = (self._samples["calibration"], self._samples["validation"])
@@ -168,8 +170,8 @@ class Subject:
             pruned = removed(self.network, evidence, at, how)
             tuning = settings.schedule.fine_tuning
             if tuning.epochs and self.card.training is not None:
-                recipe = self.card.training
-                pruned = fine_tune(pruned, recipe.dataset, tuning, recipe.samples).network
+                count = self.card.training.samples
+                pruned = fine_tune(pruned, self.trained_on, tuning, count).network
             yield pruned
 
     @cached_property
@@ -197,8 +199,5 @@ class Subject:
         layers = prunable_layers(network)
         nonzero = {name: int(layer.weight.count_nonzero()) for name, layer in layers.items()}
         macs = sum(count * self._positions[name] for name, count in nonzero.items())
-        size = sum(
-            shipped_bytes(weight.numel(), int(weight.count_nonzero()))
-            for weight in network.parameters()
-        )
+        size = shipped_bytes(weight.detach().numpy() for weight in network.parameters())
         return sum(nonzero.values()), macs, size

@@ -10,9 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flexrel_sim.comparison.check import ComparisonFile, takes_part
+from flexrel_sim.comparison.check import ComparisonFile
 from flexrel_sim.comparison.result import Comparison, Curve
 from flexrel_sim.comparison.schema import ComparisonScenario, Entry, Pair, Track
+from flexrel_sim.comparison.settings import takes_part
+from flexrel_sim.datasets import DatasetInfo
 from flexrel_sim.files import write_whole
 from flexrel_sim.measure import cache_folder, code_digest
 from flexrel_sim.networks import Card
@@ -33,6 +35,8 @@ class _Task:
     card: Card
     pair: Pair
     scenario: ComparisonScenario
+    trained_on: DatasetInfo
+    deployed_on: DatasetInfo
     seed: int
     folder: Path
 
@@ -58,7 +62,15 @@ def compare(file: ComparisonFile, workers: int, progress: Progress) -> Compariso
     folder.mkdir(exist_ok=True)
     scenario = file.scenario
     tasks = [
-        _Task(file.cards[pair.network].card, pair, scenario, seed, folder)
+        _Task(
+            file.cards[pair.network].card,
+            pair,
+            scenario,
+            file.trained_on[pair.network],
+            file.deployed_on[pair.network],
+            seed,
+            folder,
+        )
         for seed in scenario.seeds
         for pair in scenario.pairs
     ]
@@ -91,7 +103,13 @@ def _measure(task: _Task) -> list[Curve]:
 
             if subject is None:
                 subject = Subject(
-                    task.card, task.pair, task.scenario.data, task.seed, _checkpoint(task)
+                    task.card,
+                    task.pair,
+                    task.scenario.data,
+                    task.trained_on,
+                    task.deployed_on,
+                    task.seed,
+                    _checkpoint(task),
                 )
             with one_thread():
                 curve = subject.curve(entry, track)
@@ -101,17 +119,18 @@ def _measure(task: _Task) -> list[Curve]:
 
 
 def _checkpoint(task: _Task) -> Path:
-    recipe = {"card": _recipe(task.card), "seed": task.seed, "from": _provenance()}
+    recipe = {"card": _recipe(task), "seed": task.seed, "from": _provenance()}
     return task.folder / f"{_digest(recipe)}.safetensors"
 
 
 def _key(task: _Task, entry: Entry, track: Track) -> str:
     return _digest(
         {
-            "card": _recipe(task.card),
+            "card": _recipe(task),
             "seed": task.seed,
             "pair": task.pair.model_dump(exclude={"network"}),
-            "data": task.scenario.data.model_dump(),
+            "data": task.scenario.data.model_dump(exclude={"dataset"}),
+            "dataset": _named(task.deployed_on),
             "entry": entry.model_dump(exclude={"pairs"}),
             "track": track.model_dump(exclude={"pairs", "entries", "measure"}),
             "from": _provenance(),
@@ -119,8 +138,14 @@ def _key(task: _Task, entry: Entry, track: Track) -> str:
     )
 
 
-def _recipe(card: Card) -> dict[str, Any]:
-    return card.model_dump(exclude={"checkpoint"})
+def _recipe(task: _Task) -> dict[str, Any]:
+    recipe = task.card.model_dump(exclude={"checkpoint": True, "training": {"dataset"}})
+    return recipe | {"dataset": _named(task.trained_on)}
+
+
+def _named(dataset: DatasetInfo) -> str:
+    # A user's own is known by its hash, wherever it lies.
+    return dataset.digest or dataset.name
 
 
 def _provenance() -> dict[str, str]:

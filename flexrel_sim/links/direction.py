@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flexrel_sim.links.capacity import Capacity
 from flexrel_sim.scenario.link_sections import Transport
 
-__all__ = ["Buffer", "Direction", "Jitter", "Loss", "Packets"]
+__all__ = ["Buffer", "Direction", "Jitter", "Loss", "Packets", "Transfers"]
 
 
 @dataclass(frozen=True)
@@ -211,3 +211,25 @@ class Direction:
     def mean_transmission_s(self, payload_bytes: float) -> float:
         """Give how long a message occupies the direction at its mean rate, for stability checks."""
         return 8 * self.mean_wire_bytes(payload_bytes) / self.mean_rate_bit_per_s
+
+
+class Transfers(NamedTuple):
+    """What each message does to the direction, each of shape ``(messages,)``.
+
+    Parameters
+    ----------
+    wire_bytes
+        What occupies the link: payload, headers and all transmissions.
+    retransmissions
+        Packets that were sent again.
+    extra_delay_s
+        What delays it after its last bit, beyond propagation, and occupies nothing: round trips of
+        the transport, and jitter.
+    lost
+        Whether it never arrives; its bytes were sent all the same.
+    """
+
+    wire_bytes: NDArray[np.int64]
+    retransmissions: NDArray[np.int64]
+    extra_delay_s: NDArray[np.float64]
+    lost: NDArray[np.bool_]

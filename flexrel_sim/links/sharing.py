@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,18 +45,19 @@ class SharingState:
     arrived: int = 0
 
 
-class Departures(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Departures:
     """Messages that have left, in order of departure.
 
     Parameters
     ----------
-    number
-        Which they are, counted from the first message of the run, shape ``(departures,)``.
+    index
+        Their numbers, counted from the first message of the run, shape ``(departures,)``.
     end_s
         When each left, shape ``(departures,)``.
     """
 
-    number: Counts
+    index: Counts
     end_s: Floats
 
 

@@ -8,16 +8,16 @@ memory, and where a run is cut into chunks changes nothing.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flexrel_sim.links.compiled import compiled
-from flexrel_sim.links.direction import Direction, Jitter, Packets
+from flexrel_sim.links.direction import Direction, Jitter, Packets, Transfers
 from flexrel_sim.links.tcp import retransmission_timeout_s, slow_start_rounds
 
-__all__ = ["Transfers", "delivered_s", "new_channel", "transfers", "uniforms"]
+__all__ = ["delivered_s", "new_channel", "transfers", "uniforms"]
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -39,28 +39,6 @@ _NOT_STARTED, _GOOD, _BAD = -1, 0, 1
 
 # RFC 5681: as many duplicate acknowledgements start a fast retransmission.
 _DUPLICATES: Final = 3
-
-
-class Transfers(NamedTuple):
-    """What each message does to the direction, each of shape ``(messages,)``.
-
-    Parameters
-    ----------
-    wire_bytes
-        What occupies the link: payload, headers and all transmissions.
-    retransmissions
-        Packets that were sent again.
-    extra_delay_s
-        What delays it after its last bit, beyond propagation, and occupies nothing: round trips of
-        the transport, and jitter.
-    lost
-        Whether it never arrives; its bytes were sent all the same.
-    """
-
-    wire_bytes: Counts
-    retransmissions: Counts
-    extra_delay_s: Floats
-    lost: NDArray[np.bool_]
 
 
 def new_channel() -> Counts:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from flexrel_sim.datasets import DatasetInfo, held_out_count, open_dataset
+from flexrel_sim.datasets import DatasetInfo, open_dataset
 from flexrel_sim.errors import CheckpointError, DatasetError, Fault, ScenarioError
+from flexrel_sim.measure.data_check import data_faults
 from flexrel_sim.measure.pruning_check import (
     Tell,
     network_faults,
@@ -15,11 +17,21 @@ from flexrel_sim.measure.pruning_check import (
     pruning_warnings,
 )
 from flexrel_sim.measure.spec import MeasureSpec, make_spec
-from flexrel_sim.networks import CardFile, Outline, checkpoint_file, load_card, outline
+from flexrel_sim.networks import (
+    CardFile,
+    Outline,
+    checkpoint_file,
+    load_card,
+    outline,
+    training_faults,
+)
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile, did_you_mean
-from flexrel_sim.scenario.schema import DataSection
+from flexrel_sim.scenario.schema import PruningSection
 
 __all__ = ["Checked", "check"]
+
+Opened = Callable[[str, Path], DatasetInfo | DatasetError]
+"""Opens a dataset by name or path, and where a path starts."""
 
 
 @dataclass
@@ -68,18 +80,23 @@ def check(scenario_file: ScenarioFile[Scenario]) -> Checked:
         if file not in cards:
             cards[file] = _card(file, tell, faults)
         card_file = cards[file]
-        faults += pruning_faults(point.scenario, tell)
+        pruning, cut = point.scenario.pruning, point.scenario.split.cut
+        faults += pruning_faults(pruning, cut, tell)
         if card_file is None:
             continue
-        where = _dataset(point.scenario, card_file, scenario_file.folder)
-        dataset = opened(*where) if where else None
-        faults += _data_faults(point.scenario, card_file, dataset, tell)
+        own, named = _recipe_dataset(card_file, opened), point.scenario.data.dataset
+        dataset = opened(named, scenario_file.folder) if named is not None else own
+        faults += data_faults(point.scenario.data, card_file, dataset, tell)
+        tunes = pruning.schedule.fine_tuning.epochs > 0
+        if tunes and own is not None:
+            faults += _tuning_faults(pruning, card_file, own, tell)
         parts = outline(card_file)
         faults += _cut_faults(point.scenario, card_file, parts, tell)
-        faults += network_faults(point.scenario, card_file, parts, tell)
-        checked.warnings += pruning_warnings(point.scenario, tell)
+        faults += network_faults(pruning, cut, card_file, parts, tell)
+        checked.warnings += pruning_warnings(pruning, tell)
         if not faults and isinstance(dataset, DatasetInfo):
-            checked.specs.append(make_spec(point.scenario, card_file, dataset))
+            trained_on = own if tunes and isinstance(own, DatasetInfo) else None
+            checked.specs.append(make_spec(point.scenario, card_file, dataset, trained_on))
     if faults:
         raise ScenarioError(faults)
     checked.warnings = list({str(warning): warning for warning in checked.warnings}.values())
@@ -116,12 +133,9 @@ def _card(file: Path, tell: Tell, faults: list[Fault]) -> CardFile | None:
     return None
 
 
-def _dataset(scenario: Scenario, card_file: CardFile, folder: Path) -> tuple[str, Path] | None:
-    """Give the name or path of the point's dataset, and where a path starts, if it has one."""
-    if scenario.data.dataset is not None:
-        return scenario.data.dataset, folder
+def _recipe_dataset(card_file: CardFile, opened: Opened) -> DatasetInfo | DatasetError | None:
     recipe = card_file.card.training
-    return (recipe.dataset, card_file.file.parent) if recipe else None
+    return opened(recipe.dataset, card_file.file.parent) if recipe else None
 
 
 def _opened(name: str, folder: Path) -> DatasetInfo | DatasetError:
@@ -131,64 +145,17 @@ def _opened(name: str, folder: Path) -> DatasetInfo | DatasetError:
         return error
 
 
-def _data_faults(
-    scenario: Scenario, card_file: CardFile, info: DatasetInfo | DatasetError | None, tell: Tell
+def _tuning_faults(
+    pruning: PruningSection, card_file: CardFile, info: DatasetInfo | DatasetError, tell: Tell
 ) -> list[Fault]:
-    card, data = card_file.card, scenario.data
-    if info is None:
-        rule = f"is required: the card of {card.name!r}, which came trained, names none"
-        return [tell("data.dataset", rule, None, "name a dataset, or give the path of your own")]
     if isinstance(info, DatasetError):
-        return [tell("data.dataset", str(info))]
-    faults = []
-    if list(info.image_shape) != card.architecture.input_shape:
-        rule = f"must have images of {card.architecture.input_shape} for {card.name!r}"
-        own = repr(card.training.dataset) if card.training else "images like those"
-        remedy = f"use {own}, which it was trained on"
-        faults.append(tell("data.dataset", rule, list(info.image_shape), remedy))
-    if info.classes != card.architecture.classes:
-        rule = f"must have the {card.architecture.classes} classes of {card.name!r}"
-        faults.append(tell("data.dataset", rule, info.classes, "use the network's own dataset"))
-    return faults + (_class_faults(data, info, tell) or _count_faults(data, info, tell))
-
-
-def _class_faults(data: DataSection, info: DatasetInfo, tell: Tell) -> list[Fault]:
-    path, classes = "data.deployment.classes", data.deployment.classes or []
-    faults = []
-    unknown = sorted({label for label in classes if label >= info.classes})
-    if unknown:
-        rule = f"must be classes of {info.name!r}, 0 to {info.classes - 1}"
-        faults.append(tell(path, rule, unknown, "leave these out"))
-    if len(set(classes)) < len(classes):
-        faults.append(tell(path, "must name a class once", classes, "leave out what is repeated"))
-    return faults
-
-
-def _count_faults(data: DataSection, info: DatasetInfo, tell: Tell) -> list[Fault]:
-    classes, available = data.deployment.classes, info.held_out_samples
-    if classes is not None:
-        try:
-            available = held_out_count(info, classes)
-        except DatasetError as error:
-            return [tell("data.dataset", str(error))]
-    faults = []
-    shown = info.classes if classes is None else len(classes)
-    if data.calibration < shown:
-        rule = (
-            f"must be at least {shown}, to show each of the {shown} classes: pruning would remove"
-            " the answer of a class that it doesn't see"
-        )
-        remedy = "ask for more, or name the classes that occur in data.deployment.classes"
-        faults.append(tell("data.calibration", rule, data.calibration, remedy))
-    wanted = data.calibration + data.validation + data.test
-    if wanted > available:
-        those = "" if classes is None else f" and are of the classes {sorted(classes)}"
-        rule = (
-            f"calibration + validation + test must be at most {available},"
-            f" the samples of {info.name!r} that no training saw{those}"
-        )
-        faults.append(tell("data", rule, wanted, "ask for fewer"))
-    return faults
+        return [card_file.fault("training.dataset", str(info))]
+    wanted = pruning.schedule.fine_tuning.samples
+    if wanted is not None and wanted > info.train_samples:
+        path = "pruning.schedule.fine_tuning.samples"
+        rule = f"must be at most {info.train_samples}, the training samples of {info.name!r}"
+        return [*training_faults(card_file, info), tell(path, rule, wanted, "ask for fewer")]
+    return training_faults(card_file, info)
 
 
 def _cut_faults(scenario: Scenario, card_file: CardFile, parts: Outline, tell: Tell) -> list[Fault]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flexrel_sim.codec import Codec, shipped_bytes
+from flexrel_sim.codec import Codec, weight_bytes
 from flexrel_sim.datasets import EvaluationSamples
 from flexrel_sim.errors import WorkError
 from flexrel_sim.measure.layers import layer_costs
@@ -19,7 +19,7 @@ from flexrel_sim.measure.pruned import prune_point, samples_of
 from flexrel_sim.measure.spec import MeasureSpec
 from flexrel_sim.networks.build import load_network
 from flexrel_sim.partition import EDGE, boundaries, split_network, stages
-from flexrel_sim.profile import Calibration, Layer, Profile
+from flexrel_sim.profile import Calibration, Profile
 from flexrel_sim.threads import one_thread
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
             measured = _measure(network, specs, torch.from_numpy(images), labels)
         except ValueError as error:
             raise WorkError(f"{first.card_file.file}: can't be measured: {error}") from None
+        # Once for all cuts: compressing the weights of a large network takes seconds.
+        sizes = {id(held): weight_bytes(held.detach().numpy()) for held in network.parameters()}
         data = first.scenario.data
         calibration = Calibration(
             data.calibration,
@@ -81,7 +83,9 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
         )
         return [
             replace(
-                _profile(spec, network, _image(samples), outcome, samples.validation.labels.size),
+                _profile(
+                    spec, network, _image(samples), outcome, samples.validation.labels.size, sizes
+                ),
                 calibration=calibration,
             )
             for spec, outcome in zip(specs, measured, strict=True)
@@ -142,9 +146,10 @@ def _profile(
     example: Tensor,
     outcome: _Measured,
     validation_samples: int,
+    sizes: dict[int, int],
 ) -> Profile:
     cut = spec.scenario.split.cut
-    head, _ = split_network(network, cut)
+    head, tail = split_network(network, cut)
     layers = layer_costs(network, len(stages(head)), example)
     with torch.inference_mode():
         boundary_shape = tuple(head(example).shape[1:])
@@ -156,8 +161,8 @@ def _profile(
         boundary_shape=boundary_shape,
         crosses_link=cut != EDGE,
         answer_bytes=_BYTES_PER_LOGIT * layers[-1].output_shape[0],
-        head_weight_bytes=_weight_bytes(layers, "head"),
-        tail_weight_bytes=_weight_bytes(layers, "tail"),
+        head_weight_bytes=_weight_bytes(head, sizes),
+        tail_weight_bytes=_weight_bytes(tail, sizes),
         payload_bytes=outcome.payload_bytes[validation_samples:],
         correct=outcome.correct[validation_samples:],
         validation_correct=int(outcome.correct[:validation_samples].sum()),
@@ -166,9 +171,6 @@ def _profile(
     )
 
 
-def _weight_bytes(layers: Sequence[Layer], side: str) -> int:
-    return sum(
-        shipped_bytes(layer.weights, layer.nonzero_weights)
-        for layer in layers
-        if layer.side == side
-    )
+def _weight_bytes(half: nn.Module, sizes: dict[int, int]) -> int:
+    """Sum the shipped bytes of what a half holds, from those of the network's parameters."""
+    return sum(sizes[id(parameter)] for parameter in half.parameters())

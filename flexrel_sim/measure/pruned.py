@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from flexrel_sim.datasets import EvaluationSamples, Samples, evaluation_samples
+from flexrel_sim.datasets import DatasetInfo, EvaluationSamples, Samples, evaluation_samples
 from flexrel_sim.errors import WorkError
 from flexrel_sim.files import write_whole
 from flexrel_sim.measure.cache import cache_folder
@@ -63,7 +63,7 @@ class Recipe:
         How many of its training samples the network saw; None is all.
     """
 
-    dataset: str
+    dataset: DatasetInfo
     samples: int | None = None
 
 
@@ -161,7 +161,7 @@ def prune_point(spec: MeasureSpec, network: nn.Module, samples: EvaluationSample
         spec.scenario.pruning,
         samples,
         cut=spec.scenario.split.cut,
-        recipe=Recipe(training.dataset, training.samples) if training else None,
+        recipe=Recipe(spec.trained_on, training.samples) if training and spec.trained_on else None,
         key=spec.network_key,
     )
 

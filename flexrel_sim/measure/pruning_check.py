@@ -9,7 +9,7 @@ from typing import Protocol
 from flexrel_sim.errors import Fault
 from flexrel_sim.networks import CardFile, Outline
 from flexrel_sim.pruning import CRITERIA, Criterion
-from flexrel_sim.scenario import Scenario, did_you_mean
+from flexrel_sim.scenario import did_you_mean
 from flexrel_sim.scenario.pruning_sections import PruningSection, share_kept
 
 __all__ = ["Tell", "network_faults", "pruning_faults", "pruning_warnings"]
@@ -22,13 +22,15 @@ class Tell(Protocol):
         """Place a fault."""
 
 
-def pruning_faults(scenario: Scenario, tell: Tell) -> Iterator[Fault]:
+def pruning_faults(pruning: PruningSection, cut: str, tell: Tell) -> Iterator[Fault]:
     """Find what is wrong with a pruning section whatever the network.
 
     Parameters
     ----------
-    scenario
-        The point.
+    pruning
+        The section.
+    cut
+        Where the network is split.
     tell
         Makes a fault at a key.
 
@@ -37,7 +39,6 @@ def pruning_faults(scenario: Scenario, tell: Tell) -> Iterator[Fault]:
     Fault
         Every fault.
     """
-    pruning = scenario.pruning
     criterion = CRITERIA.get(pruning.criterion)
     if criterion is None:
         remedy = did_you_mean(pruning.criterion, CRITERIA)
@@ -48,8 +49,8 @@ def pruning_faults(scenario: Scenario, tell: Tell) -> Iterator[Fault]:
         yield tell("pruning.criterion", rule, pruning.criterion, remedy)
     yield from _count_faults(pruning, tell)
     yield from _pattern_faults(pruning, tell)
-    if pruning.cut_ratio and scenario.split.cut in ("server", "edge"):
-        rule = f"has no channels to remove: none cross the link at the cut {scenario.split.cut!r}"
+    if pruning.cut_ratio and cut in ("server", "edge"):
+        rule = f"has no channels to remove: none cross the link at the cut {cut!r}"
         yield tell("pruning.cut_ratio", rule, pruning.cut_ratio, "set 0, or cut elsewhere")
     if pruning.auto.aim == "accuracy" and pruning.auto.accuracy is None:
         remedy = "give the validation accuracy to keep, such as 0.9"
@@ -57,14 +58,14 @@ def pruning_faults(scenario: Scenario, tell: Tell) -> Iterator[Fault]:
 
 
 def network_faults(
-    scenario: Scenario, card_file: CardFile, parts: Outline, tell: Tell
+    pruning: PruningSection, cut: str, card_file: CardFile, parts: Outline, tell: Tell
 ) -> Iterator[Fault]:
     """Find what is wrong with a pruning section for its network.
 
     Parameters
     ----------
-    scenario
-        The point.
+    pruning, cut
+        As in `pruning_faults`.
     card_file, parts
         The network, and what can be pruned of it.
     tell
@@ -75,22 +76,21 @@ def network_faults(
     Fault
         Every fault.
     """
-    pruning = scenario.pruning
     yield from _layer_faults(pruning, card_file, parts, tell)
     yield from _ratio_faults(pruning, parts, tell)
-    yield from _cut_ratio_faults(pruning, scenario.split.cut, parts, tell)
+    yield from _cut_ratio_faults(pruning, cut, parts, tell)
     if pruning.schedule.fine_tuning.epochs and card_file.card.training is None:
         rule = f"needs a training recipe on the card of {card_file.card.name!r}"
         path = "pruning.schedule.fine_tuning.epochs"
         yield tell(path, rule, pruning.schedule.fine_tuning.epochs, "add one, or set 0")
 
 
-def pruning_warnings(scenario: Scenario, tell: Tell) -> Iterator[Fault]:
+def pruning_warnings(pruning: PruningSection, tell: Tell) -> Iterator[Fault]:
     """Find settings that have no effect.
 
     Parameters
     ----------
-    scenario, tell
+    pruning, tell
         As in `pruning_faults`.
 
     Yields
@@ -98,7 +98,6 @@ def pruning_warnings(scenario: Scenario, tell: Tell) -> Iterator[Fault]:
     Fault
         Every such setting.
     """
-    pruning = scenario.pruning
     criterion = CRITERIA.get(pruning.criterion)
     if criterion is None:
         return

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import nn
 
 from flexrel_sim.codec import shipped_bytes
-from flexrel_sim.datasets import Samples
+from flexrel_sim.datasets import DATASETS, Samples
 from flexrel_sim.errors import InputError, ScenarioError, WorkError
 from flexrel_sim.files import write_whole
 from flexrel_sim.measure.layers import layer_costs
@@ -47,7 +47,7 @@ class Size:
     macs
         Multiply-accumulate operations for one image, counted dense.
     bytes
-        Parameters in the smaller of dense float32 and bitmap with non-zero values, by layer.
+        Parameters as float32, each array in the format that takes the fewest bytes.
     """
 
     accuracy: Estimate
@@ -131,7 +131,7 @@ def _size(network: nn.Module, test: Samples) -> Size:
         wilson_interval(correct, len(labels)),
         sum(layer.nonzero_weights for layer in layers),
         sum(layer.macs for layer in layers),
-        sum(shipped_bytes(layer.weights, layer.nonzero_weights) for layer in layers),
+        shipped_bytes(weight.detach().numpy() for weight in network.parameters()),
     )
 
 
@@ -151,9 +151,15 @@ def _card_text(spec: MeasureSpec, checkpoint: Path, data: bytes, after: Size) ->
     record = CheckpointRecord(
         file=checkpoint.name, sha256=hashlib.sha256(data).hexdigest(), torch=version("torch")
     )
+    training = card.training
+    if training and training.dataset not in DATASETS:
+        # The new card may lie elsewhere, and its path starts there.
+        own = (spec.card_file.file.parent / training.dataset).resolve()
+        training = training.model_copy(update={"dataset": str(own)})
     content = card.model_copy(
         update={
             "name": checkpoint.stem,
+            "training": training,
             "checkpoint": record,
             "pruned": card.pruned or _loses_channels(spec.scenario.pruning),
         }

@@ -53,6 +53,8 @@ class MeasureSpec:
         differ share a profile.
     provenance
         Hashes and versions of what it is measured from.
+    trained_on
+        The dataset of the network's recipe, for fine-tuning; None where there is none.
     """
 
     card_file: CardFile
@@ -60,6 +62,7 @@ class MeasureSpec:
     dataset: DatasetInfo
     operating_point: dict[str, Any]
     provenance: dict[str, str]
+    trained_on: DatasetInfo | None = None
 
     @property
     def key(self) -> str:
@@ -77,7 +80,10 @@ class MeasureSpec:
 
 
 def make_spec(
-    scenario: Scenario, card_file: CardFile, dataset: DatasetInfo | None = None
+    scenario: Scenario,
+    card_file: CardFile,
+    dataset: DatasetInfo | None = None,
+    trained_on: DatasetInfo | None = None,
 ) -> MeasureSpec:
     """Resolve the model sections of a point.
 
@@ -89,6 +95,8 @@ def make_spec(
         Its network's card, with a recorded checkpoint.
     dataset
         What `open_dataset` gave for the point; the one of the catalogue that it names when None.
+    trained_on
+        What it gave for the card's recipe, where the point fine-tunes.
 
     Returns
     -------
@@ -117,7 +125,9 @@ def make_spec(
         "profile": str(PROFILE_VERSION),
         **{name: version(name) for name in _MEASURING_PACKAGES},
     }
-    return MeasureSpec(card_file, scenario, dataset, point, provenance)
+    if trained_on and trained_on.digest:
+        provenance["training_dataset_sha256"] = trained_on.digest
+    return MeasureSpec(card_file, scenario, dataset, point, provenance, trained_on)
 
 
 def _resolved_classes(scenario: Scenario, dataset: DatasetInfo) -> list[int] | None:

@@ -9,6 +9,8 @@ from flexrel_sim.networks.card import (
     checkpoint_file,
     load_card,
     sha256_of,
+    training_dataset,
+    training_faults,
     write_checkpoint_record,
 )
 from flexrel_sim.networks.digest import network_digests
@@ -29,6 +31,8 @@ __all__ = [
     "network_digests",
     "outline",
     "sha256_of",
+    "training_dataset",
+    "training_faults",
     "vgg_plan",
     "write_checkpoint_record",
 ]

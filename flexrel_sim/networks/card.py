@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import yaml
 from pydantic import ConfigDict, Field, create_model
 
-from flexrel_sim.errors import CheckpointError
+from flexrel_sim.datasets import DatasetInfo, open_dataset
+from flexrel_sim.errors import CheckpointError, DatasetError, Fault, ScenarioError
 from flexrel_sim.networks.architectures import ARCHITECTURES, Architecture
 from flexrel_sim.networks.packaged import PACKAGED, packaged_file
-from flexrel_sim.scenario import Section, load_model, read_yaml
+from flexrel_sim.scenario import Section, YamlSource, load_model, read_yaml
 
 __all__ = [
     "Card",
@@ -23,6 +24,8 @@ __all__ = [
     "checkpoint_file",
     "load_card",
     "sha256_of",
+    "training_dataset",
+    "training_faults",
     "write_checkpoint_record",
 ]
 
@@ -31,7 +34,8 @@ class Training(Section):
     """The recipe: Adam with a cosine schedule on cross-entropy."""
 
     dataset: str
-    """Dataset whose training part the network sees; it never sees the held-out part."""
+    """Dataset whose training part the network sees; it never sees the held-out part. A name, or
+    the path of an `.npz`, an IDX folder or an image folder, relative to the card."""
     samples: int | None = Field(None, ge=1)
     """How many of its samples, class by class; all when absent."""
     epochs: int = Field(ge=1)
@@ -93,12 +97,18 @@ class CardFile:
 
     file: Path
     card: Card
+    source: YamlSource | None = field(default=None, compare=False, repr=False)
 
     @property
     def checkpoint(self) -> Path:
         """Where its checkpoint is, or belongs."""
         record = self.card.checkpoint
         return self.file.parent / (record.file if record else f"{self.card.name}.safetensors")
+
+    def fault(self, path: str, rule: str, value: object = None, remedy: str = "") -> Fault:
+        """Make a fault at a key of the card, on its line."""
+        source = self.source or YamlSource(self.file, {})
+        return source.fault(tuple(path.split(".")), rule, value, remedy)
 
 
 def load_card(file: Path) -> CardFile:
@@ -119,11 +129,72 @@ def load_card(file: Path) -> CardFile:
     ScenarioError
         With every fault of the file.
     """
-    architecture = read_yaml(file).data.get("architecture")
+    source = read_yaml(file)
+    architecture = source.data.get("architecture")
     family = architecture.get("family") if isinstance(architecture, dict) else None
     # Faults are those of the family's own section, not of a union of all families.
     load_model(_CARDS.get(family, _UnknownCard) if isinstance(family, str) else _UnknownCard, file)
-    return CardFile(file, load_model(Card, file))
+    return CardFile(file, load_model(Card, file), source)
+
+
+def training_dataset(card_file: CardFile) -> DatasetInfo:
+    """Open the dataset of a card's recipe, and check that it fits the network.
+
+    Parameters
+    ----------
+    card_file
+        A card with a recipe.
+
+    Returns
+    -------
+    DatasetInfo
+        As from `open_dataset`; a relative path starts at the card.
+
+    Raises
+    ------
+    ScenarioError
+        On the line of the card, if there is no such dataset, it is damaged, has too few training
+        samples, or other images or classes than the network.
+    """
+    recipe = card_file.card.training
+    assert recipe is not None  # noqa: S101 - a card without one has no such dataset
+    try:
+        info = open_dataset(recipe.dataset, card_file.file.parent)
+    except DatasetError as error:
+        raise ScenarioError([card_file.fault("training.dataset", str(error))]) from None
+    if faults := training_faults(card_file, info):
+        raise ScenarioError(faults)
+    return info
+
+
+def training_faults(card_file: CardFile, info: DatasetInfo) -> list[Fault]:
+    """Find what keeps a dataset from being what a card's recipe trains on.
+
+    Parameters
+    ----------
+    card_file
+        A card with a recipe.
+    info
+        The dataset that the recipe names.
+
+    Returns
+    -------
+    list of Fault
+        On the lines of the card: other images or classes, or fewer training samples.
+    """
+    recipe, architecture = card_file.card.training, card_file.card.architecture
+    assert recipe is not None  # noqa: S101 - a card without one names no dataset
+    faults = []
+    if (list(info.image_shape), info.classes) != (architecture.input_shape, architecture.classes):
+        rule = (
+            f"must take the images {list(info.image_shape)} and have the {info.classes} classes of"
+            f" {recipe.dataset!r}, got {architecture.input_shape} and {architecture.classes}"
+        )
+        faults.append(card_file.fault("architecture", rule, remedy="change it, or the dataset"))
+    if recipe.samples is not None and recipe.samples > info.train_samples:
+        rule = f"must be at most {info.train_samples}, the training samples of {recipe.dataset!r}"
+        faults.append(card_file.fault("training.samples", rule, recipe.samples, "ask for fewer"))
+    return faults
 
 
 class _UnknownArchitecture(Section):

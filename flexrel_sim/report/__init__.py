@@ -1,20 +1,19 @@
 """Results on disk: one folder per run."""
 
-from flexrel_sim.report.folder import PROVENANCE_NAME, result_folder
+from flexrel_sim.report.folder import PROVENANCE_NAME, TRACES_NAME, result_folder
 from flexrel_sim.report.tables import (
     OPERATING_COLUMNS,
     operating_columns,
     summary_data,
     write_tables,
 )
-from flexrel_sim.report.traces import trace_writer
 
 __all__ = [
     "OPERATING_COLUMNS",
     "PROVENANCE_NAME",
+    "TRACES_NAME",
     "operating_columns",
     "result_folder",
     "summary_data",
-    "trace_writer",
     "write_tables",
 ]

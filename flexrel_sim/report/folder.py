@@ -11,10 +11,13 @@ from pathlib import Path
 
 from flexrel_sim.errors import InputError
 
-__all__ = ["PROVENANCE_NAME", "result_folder"]
+__all__ = ["PROVENANCE_NAME", "TRACES_NAME", "result_folder"]
 
 PROVENANCE_NAME = "provenance.json"
 """Says what wrote a folder; only a folder of nothing but a run's own files is replaced."""
+
+TRACES_NAME = "traces"
+"""Folder of the traces, a Parquet file for each point."""
 
 _OWN_NAMES = frozenset(
     {
@@ -22,7 +25,7 @@ _OWN_NAMES = frozenset(
         "scenario.yaml",
         "summary.json",
         "table.csv",
-        "trace.parquet",
+        TRACES_NAME,
         "profiles",
         "curves.jsonl",
         "kept.csv",

@@ -9,7 +9,7 @@ from flexrel_sim.scenario.load import (
 )
 from flexrel_sim.scenario.refusals import load_model
 from flexrel_sim.scenario.schema import Scenario, Section, SystemScenario
-from flexrel_sim.scenario.source import read_yaml
+from flexrel_sim.scenario.source import YamlSource, read_yaml
 from flexrel_sim.scenario.suggest import did_you_mean
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "ScenarioFile",
     "Section",
     "SystemScenario",
+    "YamlSource",
     "did_you_mean",
     "load_model",
     "load_scenario",

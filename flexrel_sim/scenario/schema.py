@@ -34,11 +34,26 @@ from flexrel_sim.scenario.pruning_sections import (
 )
 from flexrel_sim.scenario.section import SEED_MAX, Section
 from flexrel_sim.scenario.suggest import did_you_mean
-from flexrel_sim.units import EventRatePerSecond, PositiveSeconds, Seconds
+from flexrel_sim.scenario.system_sections import (
+    BackgroundSection,
+    BatchSection,
+    EdgeSection,
+    FailureSection,
+    ServerSection,
+)
+from flexrel_sim.scenario.workload_sections import (
+    BurstSection,
+    DiurnalSection,
+    WorkloadSection,
+)
+from flexrel_sim.units import Seconds
 
 __all__ = [
     "MODEL_SECTIONS",
     "AutoDeltaSection",
+    "BackgroundSection",
+    "BatchSection",
+    "BurstSection",
     "CalibrationSection",
     "CodecSection",
     "Constraint",
@@ -46,7 +61,9 @@ __all__ = [
     "DataSection",
     "DeploymentSection",
     "DirectionSection",
+    "DiurnalSection",
     "EdgeSection",
+    "FailureSection",
     "FineTuningSection",
     "Grid",
     "LinkSection",
@@ -70,39 +87,10 @@ MODEL_SECTIONS: Final = ("model", "data", "pruning", "split", "codec")
 # Fewer requests say nothing of a tail, and a replication might count none at all.
 _COUNTED_REQUESTS_MIN = 30
 
-# All requests of a point are in memory at once: a slip in a unit should not ask for terabytes.
-_REQUESTS_MAX = 50_000_000
+# A slip in a unit should not ask for days: the compiled engine takes minutes for as many.
+_REQUESTS_MAX = 2_000_000_000
 
 _CONSTRAINT = re.compile(r"\s*(<=|>=)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*")
-
-
-class EdgeSection(Section):
-    """The edge device: one request at a time, first come first served."""
-
-    device: str
-    """Name of a preset (`flexrel-sim devices` lists them), or path of a device file."""
-    service_time: PositiveSeconds | None = None
-    """Measured time of the device's half of the network; estimated by roofline when absent."""
-    service: Literal["deterministic", "exponential"] = "deterministic"
-    """Distribution of the service time around its mean."""
-
-
-class ServerSection(EdgeSection):
-    """The server: one queue, first come first served, for all its workers."""
-
-    workers: int = Field(1, ge=1, le=100_000)
-    """How many requests it serves at a time."""
-
-
-class WorkloadSection(Section):
-    """When requests arrive."""
-
-    arrivals: Literal["poisson", "periodic"] = "poisson"
-    """Memoryless, or evenly spaced."""
-    rate: EventRatePerSecond
-    """Requests per second."""
-    duration: PositiveSeconds = 60.0
-    """Requests arrive until this time; the simulation ends when all are answered."""
 
 
 class CalibrationSection(Section):
@@ -122,6 +110,14 @@ class SimulationSection(Section):
     """Requests created before this time are simulated and not counted."""
     seed: int = Field(0, ge=0, le=SEED_MAX)
     """Seed of all draws."""
+    engine: Literal["auto", "simpy", "compiled"] = "auto"
+    """`simpy` is the reference; `compiled` gives the same trace a thousand times faster where the
+    system has no feedback; `auto` takes it there."""
+    drain: bool = True
+    """Whether the run goes on until all requests have ended; stopped at the workload's end, some
+    are in flight."""
+    traces: bool = True
+    """Whether every request is written to `traces/`."""
 
 
 class Range(Section):
@@ -207,30 +203,49 @@ class SystemScenario(Section):
     constraints: dict[MetricName, Bound] = Field(default_factory=dict)
     """What the chosen operating point must keep."""
 
+    @property
+    def expected_requests(self) -> float:
+        """Mean number of requests in a replication; NaN where the workload does not say."""
+        rate = self.workload.rate
+        if rate is None:
+            return math.nan
+        return self.workload.duration * rate * self.edge.count
+
     @model_validator(mode="after")
     def _requests_are_enough_and_not_too_many(self) -> Self:
-        counted_s = self.workload.duration - self.simulation.warmup
-        requests = self.workload.duration * self.workload.rate * self.simulation.replications
-        if requests > _REQUESTS_MAX:
+        requests = self.expected_requests
+        if requests * self.simulation.replications > _REQUESTS_MAX:
             raise PydanticCustomError(
                 "requests",
                 "{rule}",
                 {
                     "path": ("workload", "rate"),
-                    "rule": f"rate x duration x replications must be at most {_REQUESTS_MAX:,}"
-                    f" requests, and is {requests:.3g}",
+                    "rule": f"rate x duration x devices x replications must be at most"
+                    f" {_REQUESTS_MAX:,} requests, and is"
+                    f" {requests * self.simulation.replications:.3g}",
                     "remedy": "lower one of them",
                 },
             )
-        if counted_s * self.workload.rate < _COUNTED_REQUESTS_MIN:
-            expected = max(0.0, counted_s * self.workload.rate)
+        counted_s = self.workload.duration - self.simulation.warmup
+        if math.isnan(requests) and counted_s <= 0:
+            raise PydanticCustomError(
+                "warmup",
+                "{rule}",
+                {
+                    "path": ("simulation", "warmup"),
+                    "rule": "must end before workload.duration, or nothing is counted",
+                    "remedy": "shorten it, or lengthen the run",
+                },
+            )
+        counted = max(0.0, requests * counted_s / self.workload.duration)
+        if counted < _COUNTED_REQUESTS_MIN:
             raise PydanticCustomError(
                 "counted_requests",
                 "{rule}",
                 {
                     "path": ("workload", "duration"),
                     "rule": f"must leave at least {_COUNTED_REQUESTS_MIN} requests after the"
-                    f" warm-up, and leaves {expected:.3g} at this rate",
+                    f" warm-up, and leaves {counted:.3g} at this rate",
                     "remedy": "lengthen the run, raise the rate or shorten simulation.warmup",
                 },
             )

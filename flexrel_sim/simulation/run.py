@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from flexrel_sim.links.resolve import resolve
 from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import SystemScenario
-from flexrel_sim.simulation.draws import draw
-from flexrel_sim.simulation.engine import simulate
-from flexrel_sim.simulation.summary import Summary, Window, summarise
-from flexrel_sim.simulation.system import Stage, build_system
+from flexrel_sim.simulation.build import build_system
+from flexrel_sim.simulation.draws import (
+    ChannelState,
+    Draws,
+    disturbed,
+    draw,
+    requests_of,
+    transferred,
+)
+from flexrel_sim.simulation.engines import chosen_engine, simulate
+from flexrel_sim.simulation.figures import Figures, Window
+from flexrel_sim.simulation.requests import requests, trace_of
+from flexrel_sim.simulation.store import KeepTrace
+from flexrel_sim.simulation.streams import Streams
+from flexrel_sim.simulation.summary import Summary, summarise
+from flexrel_sim.simulation.system import Stage, System
 from flexrel_sim.simulation.trace import Trace
+from flexrel_sim.simulation.workload import arrivals_in_parts
 
 __all__ = ["Unstable", "simulate_point"]
+
+_PARTS_FROM = 1_000_000
+"""Runs with more requests come in parts, so that memory does not grow with them."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +46,7 @@ class Unstable:
     loads
         ρ of every stage.
     stable_below_per_s
-        Rate of arrivals below which it would be stable.
+        Rate of arrivals, per device, below which it would be stable.
     """
 
     stage: Stage
@@ -41,8 +60,8 @@ class Unstable:
 
 
 def simulate_point(
-    scenario: SystemScenario, profile: Profile, folder: Path
-) -> tuple[Summary, list[Trace]] | Unstable:
+    scenario: SystemScenario, profile: Profile, folder: Path, keep: KeepTrace | None = None
+) -> Summary | Unstable:
     """Simulate all replications of a point.
 
     Parameters
@@ -52,36 +71,144 @@ def simulate_point(
     profile
         The operating point.
     folder
-        Where a relative path of a device file starts.
+        Where relative paths start.
+    keep
+        Takes the traces, part by part.
 
     Returns
     -------
-    (Summary, list of Trace) or Unstable
-        Figures and one trace per replication, or why there are none: with ρ ≥ 1 a latency would
-        only tell how long one has waited.
+    Summary or Unstable
+        Figures, or why there are none: with ρ ≥ 1 and unlimited waiting room a latency would only
+        tell how long one has waited.
+
+    Raises
+    ------
+    LookupError
+        If a device is unknown.
+    ScenarioError
+        If a device file, a link trace or a replay file is wrong.
+    ValueError
+        If a replication answered no request that counts, or `compiled` was asked for and is not
+        exact.
     """
-    system = build_system(scenario, profile, folder)
-    stages = system.stages(float(profile.payload_bytes.mean()))
-    rate_per_s = scenario.workload.rate
-    loads = {stage.name: stage.load(rate_per_s) for stage in stages}
-    worst = max(stages, key=lambda stage: loads[stage.name])
-    if loads[worst.name] >= 1:
-        return Unstable(worst, loads, worst.workers / worst.mean_service_time_s)
-    services = (scenario.edge.service, scenario.server.service)
-    traces = [
-        simulate(
-            system,
-            draw(
-                scenario.workload,
-                profile.correct.size,
-                services,
-                scenario.simulation.seed,
-                replication,
-            ),
-            profile.payload_bytes,
-            profile.correct,
-        )
-        for replication in range(scenario.simulation.replications)
+    runs = [
+        _Run(scenario, profile, folder, number)
+        for number in range(scenario.simulation.replications)
     ]
+    system = runs[0].system
+    stages = system.stages(float(profile.payload_bytes.mean()))
+    rate_per_s = runs[0].rate_per_s
+    loads = _loads(stages, rate_per_s)
+    open_loop = scenario.workload.arrivals != "closed"
+    for stage in stages:
+        if open_loop and loads[stage.name] >= 1 and not stage.bounded:
+            own = (1 - stage.other_load) * stage.workers / stage.mean_service_time_s
+            return Unstable(stage, loads, own / stage.users)
     window = Window(scenario.simulation.warmup, scenario.workload.duration)
-    return summarise(traces, system, profile, stages, window, rate_per_s), traces
+    figures = []
+    for run in runs:
+        own_figures = Figures(run.system, window)
+        for trace in run.traces():
+            own_figures.add(trace)
+            if keep is not None:
+                keep(run.replication, trace)
+        figures.append(own_figures)
+    return summarise(figures, system, profile, stages, loads, runs[0].engine)
+
+
+def _loads(stages: Sequence[Stage], rate_per_s: float) -> dict[str, float]:
+    """Give ρ of every stage; what a full queue turns away does not come to the next stage."""
+    loads, passed_per_s = {}, rate_per_s
+    for stage in stages:
+        loads[stage.name] = load = stage.load(passed_per_s)
+        if stage.bounded and load > 1:
+            own = max(0.0, 1 - stage.other_load)
+            passed_per_s = own * stage.workers / (stage.users * stage.mean_service_time_s)
+    return loads
+
+
+class _Run:
+    """One replication."""
+
+    def __init__(
+        self, scenario: SystemScenario, profile: Profile, folder: Path, replication: int
+    ) -> None:
+        self.scenario, self.profile, self.folder = scenario, profile, folder
+        self.replication = replication
+        self.seed = scenario.simulation.seed
+        link = resolve(scenario.link, folder, self._streams()["link rates"])
+        self.system = build_system(scenario, profile, folder, link)
+        self.engine = chosen_engine(self.system, scenario.simulation.engine)
+
+    def _streams(self) -> Streams:
+        return Streams(self.seed, self.replication)
+
+    @property
+    def rate_per_s(self) -> float:
+        """Mean rate of arrivals per device."""
+        workload = self.scenario.workload
+        if workload.arrivals == "closed":
+            return 0.0
+        if workload.rate is not None:
+            return workload.rate
+        created_s = self._drawn().created_s
+        return created_s.size / workload.duration / self.scenario.edge.count
+
+    def _drawn(self) -> Draws:
+        scenario = self.scenario
+        return draw(
+            scenario.workload,
+            self.profile.correct.size,
+            (scenario.edge.service, scenario.server.service),
+            self.seed,
+            self.replication,
+            scenario.edge.count,
+            self.folder,
+        )
+
+    def traces(self) -> Iterator[Trace]:
+        """Simulate, and give the trace in one or more parts."""
+        scenario, system, profile = self.scenario, self.system, self.profile
+        until_s = math.inf if scenario.simulation.drain else scenario.workload.duration
+        if self._comes_in_parts():
+            yield from self._parts()
+            return
+        draws = self._drawn()
+        draws = disturbed(draws, scenario, self.seed, self.replication)
+        streams = self._streams()
+        draws = transferred(draws, system, profile.payload_bytes, streams, ChannelState())
+        yield simulate(system, draws, profile.payload_bytes, profile.correct, self.engine, until_s)
+
+    def _comes_in_parts(self) -> bool:
+        scenario = self.scenario
+        if self.engine != "compiled" or not scenario.simulation.drain:
+            return False
+        from flexrel_sim.simulation.compiled import comes_in_parts  # noqa: PLC0415 - numba
+
+        disturbances = (
+            scenario.edge.failures,
+            scenario.server.failures,
+            scenario.server.background,
+        )
+        many = (scenario.workload.rate or 0) * scenario.workload.duration * scenario.edge.count
+        return (
+            many > _PARTS_FROM
+            and scenario.workload.arrivals in ("poisson", "bursty", "diurnal")
+            and not any(disturbances)
+            and comes_in_parts(self.system)
+        )
+
+    def _parts(self) -> Iterator[Trace]:
+        from flexrel_sim.simulation.compiled import CompiledEngine  # noqa: PLC0415 - numba
+
+        scenario, system, profile = self.scenario, self.system, self.profile
+        streams, channel = self._streams(), ChannelState()
+        engine, first = CompiledEngine(system), 0
+        services = (scenario.edge.service, scenario.server.service)
+        for part in arrivals_in_parts(scenario.workload, scenario.edge.count, streams):
+            draws = requests_of(part, scenario.workload, profile.correct.size, services, streams)
+            draws = transferred(draws, system, profile.payload_bytes, streams, channel)
+            rows = requests(system, draws, profile.payload_bytes, profile.correct, first)
+            first += rows.count
+            until_s = math.inf if part.last else part.created_s[-1]
+            yield trace_of(engine.run(rows, until_s), system)

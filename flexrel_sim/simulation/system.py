@@ -1,15 +1,13 @@
-"""The system that requests go through, as mean times; scenario and profile in, seconds out."""
+"""The system that requests go through, as numbers: what both engines are told."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal
 
-from flexrel_sim.hardware import Device, find_device, service_time_s
-from flexrel_sim.profile import Layer, Profile
-from flexrel_sim.scenario import SystemScenario
+from flexrel_sim.links import Buffer, Direction
 
-__all__ = ["Stage", "System", "build_system"]
+__all__ = ["Pool", "Stage", "System"]
 
 
 @dataclass(frozen=True)
@@ -21,141 +19,174 @@ class Stage:
     name
         ``edge``, ``uplink``, ``server`` or ``downlink``.
     mean_service_time_s
-        Mean time that one request occupies it.
+        Mean time that one request occupies it, at its greatest throughput.
     workers
         How many requests it serves at a time.
     setting
         Key of the scenario that makes it faster.
+    users
+        How many times the workload's rate per device comes here: the devices of a shared stage.
+    bounded
+        Whether its waiting room is finite, so that overload drops requests and no wait grows.
+    other_load
+        What other tenants ask of it, as a share of its capacity.
     """
 
     name: str
     mean_service_time_s: float
     workers: int
     setting: str
+    users: int = 1
+    bounded: bool = False
+    other_load: float = 0.0
 
     def load(self, rate_per_s: float) -> float:
-        """Give ρ, the share of its capacity that this many requests per second ask for."""
-        return rate_per_s * self.mean_service_time_s / self.workers
+        """Give ρ, the share of its capacity that this many requests per second and device ask."""
+        own = rate_per_s * self.users * self.mean_service_time_s / self.workers
+        return own + self.other_load
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The server's workers and their rules.
+
+    Parameters
+    ----------
+    batch_s
+        Mean time of a batch by its size; the first entry, of no request, is 0.
+    workers
+        How many there are.
+    timeout_s
+        A batch that is not full starts once its oldest request waited this long.
+    buffer
+        How many may wait while no worker is idle; -1 for any number.
+    requeue
+        Whether the batch of a failing worker is served again; dropped otherwise.
+    held_s
+        Worker 0 is busy with the calibration pass until then.
+    """
+
+    batch_s: tuple[float, ...]
+    workers: int = 1
+    timeout_s: float = 0.0
+    buffer: int = -1
+    requeue: bool = True
+    held_s: float = 0.0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether requests are served one by one, with unlimited waiting room."""
+        return len(self.batch_s) == 2 and self.buffer < 0 and self.held_s == 0  # noqa: PLR2004
 
 
 @dataclass(frozen=True)
 class System:
-    """Edge, link and server of one operating point.
+    """Edge devices, link and server of one operating point.
 
     Parameters
     ----------
-    edge_s, server_s
-        Mean service time of the head on the edge, and of the tail on a server worker.
-    workers
-        Workers of the server.
-    uplink_bit_per_s, downlink_bit_per_s
-        Rates of serialisation.
-    delay_s
-        Propagation delay of each direction.
+    edge_s
+        Mean service time of the head on an edge device.
+    uplink, downlink
+        The link's directions; all devices share them.
+    pool
+        The server.
     answer_bytes
         Bytes of one answer.
     crosses_link
         False where the edge computes everything, and a request ends there.
     edge_power_w
-        Power of the edge while it computes.
+        Power of an edge device while it computes.
+    devices
+        How many edge devices there are.
+    edge_buffer
+        How many requests may wait on one device; -1 for any number.
+    medium
+        ``full-duplex``: two directions that know nothing of each other; ``half-duplex``: one
+        message at a time, whatever its direction; ``shared``: all messages of a direction at
+        once, in equal parts of its rate.
+    deadline_s
+        An answer later than this after creation is late.
+    drop_late
+        Whether the server discards requests whose deadline is past instead of starting them.
+    estimated
+        Stages whose service time is a roofline estimate rather than the user's measurement.
     calibration_s
         Time that the calibration pass takes where it runs; 0 offline.
     calibration_energy_j
         Its energy there.
     calibration_where
         ``edge``, ``server`` or ``offline``.
-    estimated
-        Stages whose service time is a roofline estimate rather than the user's measurement.
+    other_load
+        Share of the server's capacity that other tenants ask for.
     """
 
     edge_s: float
-    server_s: float
-    workers: int
-    uplink_bit_per_s: float
-    downlink_bit_per_s: float
-    delay_s: float
+    uplink: Direction
+    downlink: Direction
+    pool: Pool
     answer_bytes: int
     crosses_link: bool
     edge_power_w: float
+    devices: int = 1
+    edge_buffer: int = -1
+    medium: Literal["full-duplex", "half-duplex", "shared"] = "full-duplex"
+    deadline_s: float = float("inf")
+    drop_late: bool = False
     estimated: tuple[str, ...] = ()
     calibration_s: float = 0.0
     calibration_energy_j: float = 0.0
     calibration_where: str = "offline"
+    other_load: float = 0.0
 
-    def stages(self, mean_payload_bytes: float) -> tuple[Stage, ...]:
-        """List the stages that a request passes, in order."""
-        edge = Stage("edge", self.edge_s, 1, "edge.device")
+    @property
+    def workers(self) -> int:
+        """Workers of the server."""
+        return self.pool.workers
+
+    @property
+    def server_s(self) -> float:
+        """Mean service time of one request alone on a server worker."""
+        return self.pool.batch_s[1]
+
+    def stages(self, payload_bytes: float) -> tuple[Stage, ...]:
+        """List the stages that a request passes, in order.
+
+        Parameters
+        ----------
+        payload_bytes
+            Mean payload of a request.
+
+        Returns
+        -------
+        tuple of Stage
+            Their mean service times; a batching server's is a full batch's, per request.
+        """
+        edge = Stage("edge", self.edge_s, 1, "edge.device", bounded=self.edge_buffer >= 0)
         if not self.crosses_link:
             return (edge,)
-        uplink_s = 8 * mean_payload_bytes / self.uplink_bit_per_s
-        downlink_s = 8 * self.answer_bytes / self.downlink_bit_per_s
+        up_s = self.uplink.mean_transmission_s(payload_bytes)
+        down_s = self.downlink.mean_transmission_s(self.answer_bytes)
+        if self.medium == "half-duplex":
+            up_s = down_s = up_s + down_s
+        largest = len(self.pool.batch_s) - 1
         return (
             edge,
-            Stage("uplink", uplink_s, 1, "link.uplink"),
-            Stage("server", self.server_s, self.workers, "server.workers"),
-            Stage("downlink", downlink_s, 1, "link.downlink"),
+            _line_stage("uplink", up_s, self),
+            Stage(
+                "server",
+                self.pool.batch_s[-1] / largest,
+                self.pool.workers,
+                "server.workers",
+                self.devices,
+                bounded=self.pool.buffer >= 0,
+                other_load=self.other_load,
+            ),
+            _line_stage("downlink", down_s, self),
         )
 
 
-def build_system(scenario: SystemScenario, profile: Profile, folder: Path) -> System:
-    """Put a profile on the scenario's devices and link.
-
-    Parameters
-    ----------
-    scenario
-        Devices, link and workload.
-    profile
-        The operating point.
-    folder
-        Where a relative path of a device file starts.
-
-    Returns
-    -------
-    System
-        Mean times of every stage; a half without layers takes no time.
-
-    Raises
-    ------
-    LookupError
-        If a device is unknown.
-    ScenarioError
-        If a device file is wrong.
-    """
-    edge_device = find_device(scenario.edge.device, folder)
-    server_device = find_device(scenario.server.device, folder)
-    where = scenario.calibration.where
-    device = {"edge": edge_device, "server": server_device}.get(where)
-    calibration_s = 0.0 if device is None else _calibration_s(device, profile)
-    halves = {"edge": profile.head, "server": profile.tail}
-    given = {"edge": scenario.edge.service_time, "server": scenario.server.service_time}
-    return System(
-        edge_s=_half_s(given["edge"], edge_device, profile.head),
-        server_s=_half_s(given["server"], server_device, profile.tail),
-        workers=scenario.server.workers,
-        uplink_bit_per_s=scenario.link.uplink,
-        downlink_bit_per_s=scenario.link.downlink,
-        delay_s=scenario.link.delay,
-        answer_bytes=profile.answer_bytes,
-        crosses_link=profile.crosses_link,
-        edge_power_w=edge_device.active_power_w,
-        estimated=tuple(name for name, half in halves.items() if half and given[name] is None),
-        calibration_s=calibration_s,
-        calibration_energy_j=0.0 if device is None else device.active_power_w * calibration_s,
-        calibration_where=where,
-    )
-
-
-def _calibration_s(device: Device, profile: Profile) -> float:
-    """Estimate the calibration pass: its forward passes, in the dense network's size."""
-    calibration = profile.calibration
-    if profile.macs == 0 or calibration.macs == 0:
-        return 0.0
-    # The profile's layers are the pruned network's; the pass is made before anything is removed.
-    forward_s = service_time_s(device, profile.layers) * calibration.dense_macs / profile.macs
-    return calibration.samples * calibration.forward_passes * forward_s
-
-
-def _half_s(given_s: float | None, device: Device, half: tuple[Layer, ...]) -> float:
-    if not half:
-        return 0.0
-    return service_time_s(device, half) if given_s is None else given_s
+def _line_stage(name: Literal["uplink", "downlink"], seconds: float, system: System) -> Stage:
+    direction: Direction = getattr(system, name)
+    bounded = direction.buffer != Buffer()
+    return Stage(name, seconds, 1, f"link.{name}", system.devices, bounded)

@@ -1,22 +1,92 @@
-"""One record per request: every timestamp of its life."""
+"""One record per request: every timestamp of its life, and how it ended."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Trace"]
+from flexrel_sim.simulation.outcomes import CRASHED, DOWN, EXPIRED, FULL
+
+__all__ = [
+    "EDGE_REASONS",
+    "POOL_REASONS",
+    "DROPPED",
+    "IN_FLIGHT",
+    "OUTCOMES",
+    "REASONS",
+    "STAMPS",
+    "Trace",
+    "reason_code",
+]
+
+OUTCOMES: Final = ("answered", "late", "dropped", "in flight")
+"""How a request can end; a trace holds indices into this."""
+
+DROPPED: Final = 2
+IN_FLIGHT: Final = 3
+
+REASONS: Final = (
+    "",
+    "edge full",
+    "edge down",
+    "edge crash",
+    "uplink full",
+    "uplink lost",
+    "server full",
+    "server failure",
+    "deadline past",
+    "downlink full",
+    "downlink lost",
+)
+"""Why a request was dropped; a trace holds indices into this, 0 for one that was not."""
+
+STAMPS: Final = (
+    "created_s",
+    "edge_start_s",
+    "edge_end_s",
+    "uplink_start_s",
+    "uplink_end_s",
+    "delivered_s",
+    "server_start_s",
+    "server_end_s",
+    "downlink_start_s",
+    "downlink_end_s",
+    "answered_s",
+)
+"""Timestamps in the order of a request's life."""
+
+
+def reason_code(reason: str) -> int:
+    """Give the index of a reason."""
+    return REASONS.index(reason)
+
+
+def _codes(reasons: dict[int, str]) -> NDArray[np.int8]:
+    """Map the outcomes of a compiled queue to reasons."""
+    codes = np.zeros(max(reasons) + 1, np.int8)
+    for outcome, reason in reasons.items():
+        codes[outcome] = reason_code(reason)
+    return codes
+
+
+EDGE_REASONS: Final = _codes({FULL: "edge full", DOWN: "edge down", CRASHED: "edge crash"})
+"""Reason codes of the edge queue's outcomes."""
+
+POOL_REASONS: Final = _codes(
+    {FULL: "server full", CRASHED: "server failure", EXPIRED: "deadline past"}
+)
+"""Reason codes of the server pool's outcomes."""
 
 
 @dataclass(frozen=True)
 class Trace:
     """Timestamps of one replication, each of shape ``(requests,)``, in seconds of simulated time.
 
-    A request that ends on the edge has no later timestamps: they are NaN, and it is answered when
-    the edge is done.
+    What a request did not come to is NaN: a request that ends on the edge has no later timestamps,
+    and is answered when the edge is done; a dropped one is never answered.
 
     Parameters
     ----------
@@ -34,12 +104,26 @@ class Trace:
         When the answer was put on the downlink.
     answered_s
         When the answer reached the edge, one propagation delay later.
+    ended_s
+        When the request's life ended: answered, or dropped; NaN in flight.
     payload_bytes
-        Bytes on the uplink.
+        Encoded bytes of the request.
+    uplink_bytes, downlink_bytes
+        What it put on the wire, with headers and retransmissions.
+    retransmissions
+        Packets that were sent again, both directions together.
+    batch
+        How many requests its server batch had; 0 where it was not served there.
+    device
+        The edge device that created it.
     sample
         Index of the test sample.
     correct
-        Whether the answer is right.
+        Whether its answer is right, were it given.
+    outcome
+        Index into `OUTCOMES`.
+    reason
+        Index into `REASONS`.
     """
 
     created_s: NDArray[np.float64]
@@ -53,15 +137,32 @@ class Trace:
     downlink_start_s: NDArray[np.float64]
     downlink_end_s: NDArray[np.float64]
     answered_s: NDArray[np.float64]
+    ended_s: NDArray[np.float64]
     payload_bytes: NDArray[np.int64]
+    uplink_bytes: NDArray[np.int64]
+    downlink_bytes: NDArray[np.int64]
+    retransmissions: NDArray[np.int64]
+    batch: NDArray[np.int32]
+    device: NDArray[np.int32]
     sample: NDArray[np.int64]
     correct: NDArray[np.bool_]
+    outcome: NDArray[np.int8]
+    reason: NDArray[np.int8]
 
     @property
     def sojourn_time_s(self) -> NDArray[np.float64]:
-        """Time from creation to answer, shape ``(requests,)``."""
+        """Time from creation to answer, shape ``(requests,)``; NaN without an answer."""
         return self.answered_s - self.created_s
+
+    @property
+    def answered(self) -> NDArray[np.bool_]:
+        """Which requests were answered, late ones among them."""
+        return self.outcome < DROPPED
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Give all columns by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def taken(self, which: NDArray[Any]) -> Trace:
+        """Give some of the requests, by mask or index."""
+        return replace(self, **{name: values[which] for name, values in self.columns().items()})

@@ -1,6 +1,6 @@
 """Studies: many points, one table, a Pareto front and a choice."""
 
-from flexrel_sim.study.result import ENVIRONMENT, KeepTrace, PointResult, StudyResult
+from flexrel_sim.study.result import ENVIRONMENT, PointResult, StudyResult
 from flexrel_sim.study.run import (
     Progress,
     check_all,
@@ -10,7 +10,6 @@ from flexrel_sim.study.run import (
 
 __all__ = [
     "ENVIRONMENT",
-    "KeepTrace",
     "PointResult",
     "Progress",
     "StudyResult",

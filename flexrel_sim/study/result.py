@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from flexrel_sim.errors import Fault
 from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import ScenarioFile, SystemScenario
-from flexrel_sim.simulation import Summary, Trace, Unstable
+from flexrel_sim.simulation import Summary, Unstable
 from flexrel_sim.study.pareto import choose
 
-__all__ = ["ENVIRONMENT", "KeepTrace", "PointResult", "StudyResult", "rank"]
-
-KeepTrace = Callable[[int, Sequence[Trace]], None]
-"""Takes the traces of a point, one per replication, in the order of points."""
+__all__ = ["ENVIRONMENT", "PointResult", "StudyResult", "rank"]
 
 ENVIRONMENT: Final = ("link", "workload", "simulation")
 """What a designer meets rather than chooses: points are compared within one environment."""

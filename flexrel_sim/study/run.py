@@ -7,15 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from flexrel_sim.errors import Fault, ScenarioError
+from flexrel_sim.errors import Fault, ScenarioError, WorkError
 from flexrel_sim.hardware import find_device
 from flexrel_sim.measure import Checked, MeasureSpec, cached_profile, check, keep_profile
 from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile, SystemScenario
-from flexrel_sim.simulation import Summary, Trace, Unstable, simulate_point
+from flexrel_sim.simulation import Unstable, Summary, simulate_point
+from flexrel_sim.simulation.check import system_findings
+from flexrel_sim.simulation.store import KeepTrace, trace_writer
 from flexrel_sim.study.executor import run_tasks
 from flexrel_sim.study.load_warnings import overload_warnings, saturation_warnings
-from flexrel_sim.study.result import KeepTrace, PointResult, StudyResult, rank
+from flexrel_sim.study.result import PointResult, StudyResult, rank
 
 __all__ = ["Progress", "check_all", "run_study", "simulate_study"]
 
@@ -29,9 +31,11 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class _SimulateTask:
+    index: int
     scenario: SystemScenario
     profile: Profile
     folder: Path
+    traces: Path | None
 
 
 def check_all(scenario_file: ScenarioFile[Scenario]) -> Checked:
@@ -52,7 +56,7 @@ def check_all(scenario_file: ScenarioFile[Scenario]) -> Checked:
     ScenarioError
         With every fault.
     """
-    faults = _device_faults(scenario_file)
+    faults = _system_faults(scenario_file)
     try:
         checked = check(scenario_file)
     except ScenarioError as error:
@@ -63,7 +67,7 @@ def check_all(scenario_file: ScenarioFile[Scenario]) -> Checked:
 
 
 def run_study(
-    scenario_file: ScenarioFile[Scenario], workers: int, progress: Progress, keep_trace: KeepTrace
+    scenario_file: ScenarioFile[Scenario], workers: int, progress: Progress, traces: Path | None
 ) -> StudyResult:
     """Run every point of a scenario, from network to figures.
 
@@ -75,8 +79,8 @@ def run_study(
         Processes to use; figures don't depend on it.
     progress
         Shows how far the work has come.
-    keep_trace
-        Receives the traces.
+    traces
+        Folder for the traces, a file for each point; none are kept where absent.
 
     Returns
     -------
@@ -94,7 +98,7 @@ def run_study(
     profiles = _profiles(checked.specs, workers, progress)
     by_point = [profiles[spec.key] for spec in checked.specs]
     return _simulated(
-        scenario_file, by_point, checked.warnings, workers, progress=progress, keep_trace=keep_trace
+        scenario_file, by_point, checked.warnings, workers, progress=progress, traces=traces
     )
 
 
@@ -103,7 +107,7 @@ def simulate_study(
     profile: Profile,
     workers: int,
     progress: Progress,
-    keep_trace: KeepTrace,
+    traces: Path | None,
 ) -> StudyResult:
     """Run every point of a system around one stored profile; needs no torch.
 
@@ -113,7 +117,7 @@ def simulate_study(
         Devices, link, server and workload.
     profile
         The operating point.
-    workers, progress, keep_trace
+    workers, progress, traces
         As in `run_study`.
 
     Returns
@@ -126,13 +130,11 @@ def simulate_study(
     ScenarioError
         With every fault; also if no point is stable.
     """
-    faults = _device_faults(scenario_file)
+    faults = _system_faults(scenario_file)
     if faults:
         raise ScenarioError(faults)
     by_point = [profile] * len(scenario_file.points)
-    return _simulated(
-        scenario_file, by_point, [], workers, progress=progress, keep_trace=keep_trace
-    )
+    return _simulated(scenario_file, by_point, [], workers, progress=progress, traces=traces)
 
 
 def _profiles(specs: Sequence[MeasureSpec], workers: int, progress: Progress) -> dict[str, Profile]:
@@ -166,21 +168,15 @@ def _simulated(
     workers: int,
     *,
     progress: Progress,
-    keep_trace: KeepTrace,
+    traces: Path | None,
 ) -> StudyResult:
     tasks = [
-        _SimulateTask(point.scenario, profile, scenario_file.folder)
+        _SimulateTask(point.index, point.scenario, profile, scenario_file.folder, traces)
         for point, profile in zip(scenario_file.points, profiles, strict=True)
     ]
     results = progress("simulating", run_tasks(_simulate, tasks, workers), len(tasks))
     points: list[PointResult] = []
-    for point, task, result in zip(scenario_file.points, tasks, results, strict=True):
-        outcome: Summary | Unstable
-        if isinstance(result, Unstable):
-            outcome = result
-        else:
-            outcome, traces = result
-            keep_trace(point.index, traces)
+    for point, task, outcome in zip(scenario_file.points, tasks, results, strict=True):
         points.append(PointResult(point.index, point.values, point.scenario, task.profile, outcome))
     told = overload_warnings(scenario_file, points)
     if told and len(told) == len(points):
@@ -193,14 +189,28 @@ def _simulated(
     return StudyResult(scenario_file, ranked, (*warnings, *told, *unsure))
 
 
-def _simulate(task: _SimulateTask) -> tuple[Summary, list[Trace]] | Unstable:
-    return simulate_point(task.scenario, task.profile, task.folder)
+def _simulate(task: _SimulateTask) -> Summary | Unstable:
+    if task.traces is None or not task.scenario.simulation.traces:
+        return _simulated_point(task, None)
+    with trace_writer(task.traces / f"point-{task.index:05d}.parquet", task.index) as keep:
+        return _simulated_point(task, keep)
 
 
-def _device_faults(scenario_file: ScenarioFile[Any]) -> list[Fault]:
+def _simulated_point(task: _SimulateTask, keep: KeepTrace | None) -> Summary | Unstable:
+    try:
+        return simulate_point(task.scenario, task.profile, task.folder, keep)
+    except ValueError as error:
+        raise WorkError(f"point {task.index} can't be simulated: {error}") from None
+
+
+def _system_faults(scenario_file: ScenarioFile[Any]) -> list[Fault]:
     faults: list[Fault] = []
     for point in scenario_file.points:
         faults += _point_device_faults(scenario_file, point)
+        faults += (
+            scenario_file.fault(point, path, rule, value, remedy)
+            for path, rule, value, remedy in system_findings(point.scenario)
+        )
     return faults
 
 

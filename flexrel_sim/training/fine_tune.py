@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from flexrel_sim.datasets import Samples, train_samples
+from flexrel_sim.datasets import DatasetInfo, Samples, train_samples
 from flexrel_sim.networks.answers import share_correct
 from flexrel_sim.scenario.schema import FineTuningSection
 from flexrel_sim.threads import one_thread
@@ -36,7 +36,10 @@ class FineTuned:
 
 
 def fine_tune(
-    network: nn.Module, dataset: str, settings: FineTuningSection, recipe_samples: int | None = None
+    network: nn.Module,
+    dataset: DatasetInfo,
+    settings: FineTuningSection,
+    recipe_samples: int | None = None,
 ) -> FineTuned:
     """Train a pruned network further.
 
@@ -45,7 +48,7 @@ def fine_tune(
     network
         Left as it is. Weights of convolutions and fully connected layers that are zero stay zero.
     dataset
-        The network's own dataset; only its training part is seen.
+        The network's own, as `training_dataset` gave it; only its training part is seen.
     settings
         How long, how fast, and when to stop.
     recipe_samples

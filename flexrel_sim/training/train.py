@@ -10,12 +10,11 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from flexrel_sim.datasets import DATASETS, Samples, held_out, train_samples
-from flexrel_sim.errors import DatasetError, InputError
+from flexrel_sim.datasets import DatasetInfo, Samples, held_out, train_samples
+from flexrel_sim.errors import InputError
 from flexrel_sim.networks import Card, Training
 from flexrel_sim.networks.answers import count_correct
 from flexrel_sim.networks.build import build_network, weights_of
-from flexrel_sim.scenario import did_you_mean
 from flexrel_sim.threads import one_thread
 
 __all__ = ["TrainedNetwork", "train_network"]
@@ -39,7 +38,7 @@ class TrainedNetwork:
 
 
 def train_network(
-    card: Card, after_epoch: Callable[[int, float], None] | None = None
+    card: Card, dataset: DatasetInfo, after_epoch: Callable[[int, float], None] | None = None
 ) -> TrainedNetwork:
     """Train a network from scratch.
 
@@ -47,6 +46,8 @@ def train_network(
     ----------
     card
         Architecture and recipe.
+    dataset
+        What `training_dataset` gave for the card.
     after_epoch
         Called with the epoch, from 1, and its mean loss.
 
@@ -62,38 +63,21 @@ def train_network(
     InputError
         If the card has no recipe.
     DatasetError
-        If the dataset is unknown, has too few samples, or doesn't fit the network.
+        If the dataset is no longer what it was when it was opened.
     """
     if card.training is None:
         raise InputError(f"{card.name}: training: is missing; add a recipe, or use it as it came")
-    _check_fit(card, card.training)
     with one_thread(), torch.random.fork_rng():
         torch.manual_seed(card.training.seed)
         network = build_network(card.architecture)
         recipe = card.training
-        _fit(network.train(), recipe, train_samples(recipe.dataset, recipe.samples), after_epoch)
-        samples = held_out(recipe.dataset)
+        _fit(network.train(), recipe, train_samples(dataset, recipe.samples), after_epoch)
+        samples = held_out(dataset)
         images, labels = torch.from_numpy(samples.images), torch.from_numpy(samples.labels)
         correct = count_correct(network.eval(), images, labels)
     state = weights_of(network).state_dict()
     weights = {name: tensor.contiguous() for name, tensor in state.items()}
     return TrainedNetwork(save(weights), correct, samples.labels.size)
-
-
-def _check_fit(card: Card, recipe: Training) -> None:
-    name, architecture = recipe.dataset, card.architecture
-    info = DATASETS.get(name)
-    if info is None:
-        raise DatasetError(
-            f"{card.name}: training.dataset: unknown dataset, got {name!r};"
-            f" {did_you_mean(name, DATASETS)}"
-        )
-    if (list(info.image_shape), info.classes) != (architecture.input_shape, architecture.classes):
-        raise DatasetError(
-            f"{card.name}: architecture: must take the images {list(info.image_shape)} and have"
-            f" the {info.classes} classes of {name!r}, got {architecture.input_shape} and"
-            f" {architecture.classes}; change the card"
-        )
 
 
 def _fit(

@@ -8,12 +8,13 @@ from click.testing import CliRunner
 
 from flexrel_sim.cli import app
 from flexrel_sim.datasets import evaluation_samples
-from flexrel_sim.networks import load_card
+from flexrel_sim.networks import load_card, training_dataset
 from flexrel_sim.networks.answers import share_correct
 from flexrel_sim.networks.build import build_network, load_network
 from flexrel_sim.networks.shrunk import shrink
 from flexrel_sim.networks.weights import fill
 from flexrel_sim.pruning.channels import CoupledNetwork
+from tests.workspace import own_images
 
 
 def prune(*arguments: str):
@@ -47,6 +48,23 @@ def test_a_pruned_network_runs_in_a_scenario_and_is_pruned_again(workspace):
     assert prune("small.yaml", "-o", "once.safetensors").exit_code == 0
     done = prune("small.yaml", "-o", "twice.safetensors", "--set", "model.network=once.yaml")
     assert done.exit_code == 0, done.output
+
+
+def test_a_network_of_the_users_own_images_is_trained_tuned_and_shipped(workspace):
+    own_images(workspace)
+    card = (workspace / "tiny.yaml").read_text().split("checkpoint:")[0]
+    (workspace / "own.yaml").write_text(
+        card.replace("digits", "own.npz").replace("name: tiny", "name: own")
+    )
+    assert CliRunner().invoke(app, ["train", "own.yaml"]).exit_code == 0
+    (workspace / "out").mkdir()
+    tuned = "pruning.schedule={fine_tuning: {epochs: 1, samples: 200}}"
+    arguments = ("--set", "model.network=own.yaml", "--set", tuned)
+    done = prune("small.yaml", "-o", "out/pruned.safetensors", *arguments)
+    assert done.exit_code == 0, done.output
+    # The shipped card lies in another folder, and finds its images all the same.
+    shipped = load_card(workspace / "out" / "pruned.yaml")
+    assert training_dataset(shipped).held_out_samples == 400
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from flexrel_sim.plots.comparison import draw_comparison, savings
 from flexrel_sim.report.comparison import write_comparison
 from flexrel_sim.statistics import t_interval
 from tests.comparison.conftest import COMPARISON
+from tests.workspace import own_images
 
 
 def curve(pair="tiny", seed=0, entry="flexrel", track="weights", **changes):
@@ -163,6 +165,7 @@ name: who
 pairs:
   - {label: tiny, network: tiny.yaml}
   - {label: tiny, network: nowhere.yaml}
+data: {calibration: 20, validation: 40, test: 60}
 seeds: [0, 1]
 entries:
   - {label: a, pruning: {criterion: magnitud}}
@@ -177,16 +180,17 @@ def test_every_fault_of_a_comparison_is_told_at_once(workspace):
     (workspace / "who.yaml").write_text(FAULTY)
     with pytest.raises(ScenarioError, match="unknown criterion") as caught:
         load_comparison(workspace / "who.yaml")
-    text = str(caught.value)
-    for path in (
-        "pairs: labels must differ",
-        "pairs.1.network",
-        "entries.0.pruning.criterion",
-        "entries.1.pairs",
-        "tracks.0.entries",
-        "claims.0.rivals",
+    told = {text.partition("who.yaml:")[2] for text in str(caught.value).splitlines()}
+    for line, path in (
+        (4, "pairs[1].label: labels must differ, got 'tiny'"),
+        (4, "pairs[1].network: must be the card of a network, got"),
+        (8, "entries[0].pruning.criterion: unknown criterion, got 'magnitud'; did you mean"),
+        (9, "entries[1].pairs[0]: unknown label, got 'tony'; did you mean 'tiny'?"),
+        (10, "tracks[0].entries[0]: unknown label, got 'c'"),
+        (12, "claims[0].rivals[0]: unknown label, got 'z'"),
     ):
-        assert path in text
+        assert any(text.startswith(f"{line}: {path}") for text in told), path
+    assert len(told) == 6
 
 
 def test_a_network_without_a_recipe_is_refused(workspace):
@@ -197,7 +201,7 @@ def test_a_network_without_a_recipe_is_refused(workspace):
         "{label: tiny, network: tiny.yaml}", "{label: tiny, network: bare.yaml}"
     )
     (workspace / "who.yaml").write_text(text)
-    with pytest.raises(ScenarioError, match=r"pairs.0.network: must have a training recipe"):
+    with pytest.raises(ScenarioError, match=r"who.yaml:3: pairs\[0\].network: must have a train"):
         load_comparison(workspace / "who.yaml")
 
 
@@ -205,14 +209,146 @@ def test_a_network_without_a_recipe_is_refused(workspace):
     ("old", "new", "said"),
     [
         # The same seed twice is one observation, and its interval would be a lie.
-        ("seeds: [0, 1]", "seeds: [1, 1]", r"seeds: seeds must differ"),
-        ("losses: [0.01, 0.1]", "losses: [0.1, 0.1]", r"losses: losses must differ"),
-        ("entries: [flexrel, magnitude]", "entries: [activation]", r"tracks.2: nothing takes part"),
+        ("seeds: [0, 1]", "seeds: [1, 1]", r"who.yaml:5: seeds\[1\]: seeds must differ"),
+        ("losses: [0.01, 0.1]", "losses: [0.1, 0.1]", r"losses\[1\]: losses must differ"),
+        (
+            "entries: [flexrel, magnitude]",
+            "entries: [activation]",
+            r"tracks\[2\]: nothing takes part",
+        ),
     ],
 )
 def test_what_would_fail_or_mislead_after_hours_is_refused_at_once(workspace, old, new, said):
     (workspace / "who.yaml").write_text(COMPARISON.replace(old, new))
     with pytest.raises(ScenarioError, match=said):
+        load_comparison(workspace / "who.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        # Rules of a scenario's pruning section, blamed on whoever set what breaks them.
+        (
+            "{granularity: weights}, measure",
+            "{granularity: weights, ratio_of: filters}, measure",
+            r"who.yaml:14: tracks\[0\].pruning.ratio_of: can't count filters where single weights",
+        ),
+        (
+            "{criterion: magnitude}",
+            "{criterion: magnitude, exclude: [conv9]}",
+            r"who.yaml:11: entries\[2\].pruning.exclude: must name layers of 'tiny' that have",
+        ),
+        (
+            "{criterion: magnitude}",
+            "{criterion: magnitude, min_kept: 0.2}",
+            r"who.yaml:14: tracks\[0\].kept: 1 - kept must be at most 0.79\d: every layer keeps",
+        ),
+        ("{criterion: magnitude}", "{criterion: magnitude, pattern: '2:4'}", "by the pattern 2:4"),
+        ("{criterion: magnitude}", "{criterion: magnitude, cut_ratio: 0.5}", "none cross the link"),
+        # Rules of a scenario's data section.
+        ("calibration: 40", "calibration: 4", r"data.calibration: must be at least 10, to show"),
+        ("test: 80", "test: 800", r"who.yaml:6: data: calibration \+ validation \+ test must be"),
+        (
+            "test: 80",
+            "test: 80, dataset: mnist5k",
+            r"data.dataset: must have images of \[1, 8",
+        ),
+        ("test: 80", "test: 80, dataset: gone.npz", r"who.yaml:6: data.dataset: .*gone.npz: must"),
+        (
+            "classes: [0, 3, 7]",
+            "classes: [0, 3, 17]",
+            r"who.yaml:4: pairs\[1\].deployment.classes: must be classes of 'digits', 0 to 9",
+        ),
+        # What something else decides would be ignored.
+        (
+            "test: 80",
+            "test: 80, deployment: {classes: [1, 2]}",
+            "data.deployment: is each pair's own; move it",
+        ),
+        (
+            "{criterion: magnitude}",
+            "{criterion: magnitude, ratio: 0.5}",
+            r"entries\[2\].pruning.ratio: is what a track's kept leaves, got 0.5; remove",
+        ),
+        (
+            "{criterion: magnitude}",
+            "{criterion: magnitude, granularity: filters}",
+            r"entries\[2\].pruning.granularity: is overruled by track 'weights', got 'filters'",
+        ),
+        (
+            "schedule: {",
+            "schedule: {steps: 3, ",
+            r"tracks\[2\].pruning.schedule.steps: must be 1: every point of a curve is pruned",
+        ),
+        (
+            "{granularity: weights}, measure",
+            "{granularity: weights, criterion: lamp}, measure",
+            r"tracks\[0\].pruning.criterion: is the entries', got 'lamp'; remove it",
+        ),
+    ],
+)
+def test_a_comparison_keeps_the_rules_of_a_scenario(workspace, old, new, said):
+    assert old in COMPARISON
+    (workspace / "who.yaml").write_text(COMPARISON.replace(old, new))
+    with pytest.raises(ScenarioError, match=said):
+        load_comparison(workspace / "who.yaml")
+
+
+def test_the_shipped_comparison_breaks_no_rule():
+    shipped = Path(__file__).parents[2] / "scenarios" / "who_keeps_what.yaml"
+    found = load_comparison(shipped)
+    assert set(found.cards) == {pair.network for pair in found.scenario.pairs}
+
+
+OWN = """\
+name: own
+pairs: [{label: own, network: own.yaml}]
+seeds: [0, 1]
+data: {calibration: 20, validation: 40, test: 60}
+entries:
+  - {label: flexrel, pruning: {criterion: flexrel}}
+  - {label: magnitude, pruning: {criterion: magnitude}}
+tracks:
+  - label: tuned
+    pruning: {granularity: weights, schedule: {fine_tuning: {epochs: 1, samples: 100}}}
+    kept: [0.5, 0.2]
+losses: [0.1]
+"""
+
+
+def test_networks_of_the_users_own_images_are_compared_and_kept_by_their_content(
+    workspace, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("FLEXREL_CACHE", str(tmp_path / "cache"))
+    images = own_images(workspace)
+    card = (workspace / "tiny.yaml").read_text().split("checkpoint:")[0]
+    (workspace / "own.yaml").write_text(card.replace("digits, epochs: 4", "own.npz, epochs: 12"))
+    (workspace / "who.yaml").write_text(OWN)
+
+    def compared():
+        return compare(load_comparison(workspace / "who.yaml"), 1, lambda _, items, __: items)
+
+    def kept():
+        return set((tmp_path / "cache" / "comparisons").glob("*.json"))
+
+    first, files = compared(), kept()
+    assert all(curve.test[0] > 0.5 for curve in first.curves)
+    images.rename(workspace / "moved.npz")
+    (workspace / "own.yaml").write_text(card.replace("digits, epochs: 4", "moved.npz, epochs: 12"))
+    assert compared() == first
+    assert kept() == files
+    with np.load(workspace / "moved.npz") as arrays:
+        labels, shown = arrays["labels"], arrays["images"]
+    np.savez(workspace / "moved.npz", images=shown[:-50], labels=labels[:-50])
+    compared()
+    assert len(kept()) == 2 * len(files)
+
+
+def test_data_that_a_card_names_and_that_is_gone_is_told_on_the_cards_line(workspace):
+    card = (workspace / "tiny.yaml").read_text()
+    (workspace / "own.yaml").write_text(card.replace("digits", "gone.npz"))
+    (workspace / "who.yaml").write_text(OWN)
+    with pytest.raises(ScenarioError, match=r"own.yaml:8: training.dataset: \S+gone.npz: must be"):
         load_comparison(workspace / "who.yaml")
 
 

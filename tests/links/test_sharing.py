@@ -16,7 +16,7 @@ def share(arrivals, sizes, capacity):
         np.asarray(arrivals, float), np.asarray(sizes), capacity, sharing_state()
     )
     end_s = np.full(len(arrivals), np.nan)
-    end_s[gone.number] = gone.end_s
+    end_s[gone.index] = gone.end_s
     assert (np.diff(gone.end_s) >= 0).all()
     return end_s
 
@@ -42,7 +42,7 @@ def test_where_a_run_is_cut_changes_no_bit(capacity, sent, cuts):
             processor_sharing(arrivals[taken:cut], sizes[taken:cut], capacity, state, until_s)
         )
         taken = cut
-    np.testing.assert_array_equal(np.concatenate([part.number for part in parts]), whole.number)
+    np.testing.assert_array_equal(np.concatenate([part.index for part in parts]), whole.index)
     np.testing.assert_array_equal(np.concatenate([part.end_s for part in parts]), whole.end_s)
     assert state.number.size == 0
 
@@ -63,7 +63,7 @@ def test_two_messages_share_and_the_first_to_come_leaves_first_of_equals():
     gone = processor_sharing(
         np.array([0.0, 0.0, 0.5]), np.array([1000, 1000, 0]), constant(8e3), sharing_state()
     )
-    assert gone.number.tolist() == [2, 0, 1]
+    assert gone.index.tolist() == [2, 0, 1]
     assert gone.end_s.tolist() == [0.5, 2.0, 2.0]
 
 

@@ -151,6 +151,14 @@ def test_an_unknown_dataset_is_a_fault_with_the_nearest_known(folder: Path) -> N
     assert "did you mean 'digits'?" in fault
 
 
+def test_data_that_the_card_names_and_that_is_gone_is_a_fault_of_the_card(folder: Path) -> None:
+    card = folder / "tiny.yaml"
+    text = card.read_text(encoding="utf-8").replace("dataset: digits", "dataset: own/digits.npz")
+    card.write_text(text, encoding="utf-8")
+    (fault,) = faults(folder, TEXT)
+    assert fault.startswith(f"{card}:10: training.dataset: {folder / 'own/digits.npz'}: must be an")
+
+
 def test_a_dataset_of_other_images_is_a_fault(folder: Path) -> None:
     (fault,) = faults(folder, TEXT.replace("test: 50", "test: 50, dataset: mnist5k"))
     assert fault.startswith("FILE:3: data.dataset: must have images of [1, 8, 8] for 'tiny'")

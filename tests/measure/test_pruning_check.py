@@ -136,8 +136,8 @@ def test_answers_that_cross_the_link_are_no_channels_to_remove(tiny: CardFile) -
         return Fault(path, rule, value, remedy)
 
     for cut, expected in (("head", 1), ("body", 0), ("conv", 0)):
-        scenario = scenario_of(split={"cut": cut}, pruning={"cut_ratio": 0.5})
-        found = list(network_faults(scenario, tiny, parts, tell))
+        pruning = scenario_of(pruning={"cut_ratio": 0.5}).pruning
+        found = list(network_faults(pruning, cut, tiny, parts, tell))
         assert len(found) == expected
         assert all("the answers cross the link at the cut 'head'" in str(f) for f in found)
 
@@ -151,6 +151,26 @@ def test_fine_tuning_needs_a_recipe(folder: Path) -> None:
     (fault,) = [text for text in found if text.startswith("pruning")]
     assert fault.startswith(
         "pruning.schedule.fine_tuning.epochs: needs a training recipe on the card of 'tiny', got 2"
+    )
+
+
+def test_fine_tuning_needs_the_cards_dataset_whatever_is_deployed(folder: Path) -> None:
+    card = folder / "tiny.yaml"
+    text = card.read_text(encoding="utf-8").replace("dataset: digits", "dataset: gone.npz")
+    card.write_text(text, encoding="utf-8")
+    file = write(folder, {"schedule": {"fine_tuning": {"epochs": 1}}})
+    file.write_text(file.read_text().replace("calibration:", "dataset: digits\n  calibration:"))
+    with pytest.raises(ScenarioError, match=r"tiny.yaml:10: training.dataset: \S+gone.npz: must"):
+        check(load_scenario(file))
+    file.write_text(file.read_text().replace("epochs: 1", "epochs: 0"))
+    assert len(check(load_scenario(file)).specs) == 1
+
+
+def test_fine_tuning_on_more_samples_than_there_are_is_refused(folder: Path) -> None:
+    (fault,) = faults(folder, {"schedule": {"fine_tuning": {"epochs": 1, "samples": 1079}}})
+    assert fault.startswith(
+        "pruning.schedule.fine_tuning.samples: must be at most 1078, the training samples of"
+        " 'digits', got 1079; ask for fewer"
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
+from flexrel_sim.datasets import DATASETS
 from flexrel_sim.networks import (
     Card,
     CardFile,
@@ -73,7 +74,8 @@ def trained_tiny() -> TrainedNetwork:
     """Train the small network, once."""
     import yaml
 
-    return train_network(Card.model_validate(yaml.safe_load(CARD_YAML)))
+    card = Card.model_validate(yaml.safe_load(CARD_YAML))
+    return train_network(card, DATASETS["digits"])
 
 
 @cache

@@ -68,10 +68,10 @@ def service_times_s(case: tuple[System, Draws, list[int]]) -> dict[str, np.ndarr
     system, draws, payload = case
     return {
         "edge": system.edge_s * draws.edge_factor,
-        "uplink": 8 * np.array(payload)[draws.sample] / system.uplink_bit_per_s,
+        "uplink": 8 * np.array(payload)[draws.sample] / system.uplink.mean_rate_bit_per_s,
         "server": system.server_s * draws.server_factor,
         "downlink": np.full(
-            draws.created_s.size, 8 * system.answer_bytes / system.downlink_bit_per_s
+            draws.created_s.size, 8 * system.answer_bytes / system.downlink.mean_rate_bit_per_s
         ),
     }
 
@@ -112,8 +112,8 @@ def test_every_service_takes_its_time_and_every_delay_is_the_links(
     for stage, service_s in service_times_s(case).items():
         start_s, end_s = stage_spans_s(trace, stage)
         assert np.array_equal(end_s - start_s, service_s), stage
-    assert np.all(trace.delivered_s - trace.uplink_end_s == case[0].delay_s)
-    assert np.all(trace.answered_s - trace.downlink_end_s == case[0].delay_s)
+    assert np.all(trace.delivered_s - trace.uplink_end_s == case[0].uplink.delay_s)
+    assert np.all(trace.answered_s - trace.downlink_end_s == case[0].uplink.delay_s)
 
 
 @given(busy_systems())
@@ -168,10 +168,10 @@ def test_every_stage_starts_when_a_hand_written_queue_would(
 
 
 def chain_s(system: System, created_s: np.ndarray, payload_bytes: int) -> np.ndarray:
-    uplink_s = 8 * payload_bytes / system.uplink_bit_per_s
-    downlink_s = 8 * system.answer_bytes / system.downlink_bit_per_s
-    delivered_s = ((created_s + system.edge_s) + uplink_s) + system.delay_s
-    return ((delivered_s + system.server_s) + downlink_s) + system.delay_s
+    uplink_s = 8 * payload_bytes / system.uplink.mean_rate_bit_per_s
+    downlink_s = 8 * system.answer_bytes / system.downlink.mean_rate_bit_per_s
+    delivered_s = ((created_s + system.edge_s) + uplink_s) + system.uplink.delay_s
+    return ((delivered_s + system.server_s) + downlink_s) + system.uplink.delay_s
 
 
 SECONDS = st.floats(1e-6, 1.0)

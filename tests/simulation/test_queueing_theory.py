@@ -93,7 +93,7 @@ def test_every_stage_of_a_tandem_of_exponential_stages_is_mm1() -> None:
         assert estimate.low <= mm1_mean_wait_s(RATE, service_s) <= estimate.high, stage
     waits_s = sum(mm1_mean_wait_s(RATE, service_s) for service_s in (0.6, 0.5, 0.4))
     estimate = interval(traces, lambda trace: trace.sojourn_time_s)
-    assert estimate.low <= waits_s + 0.6 + 0.5 + 0.4 + 2 * system.delay_s <= estimate.high
+    assert estimate.low <= waits_s + 0.6 + 0.5 + 0.4 + 2 * system.uplink.delay_s <= estimate.high
 
 
 @pytest.fixture(scope="module")

@@ -158,8 +158,8 @@ def test_a_half_without_layers_takes_no_time_and_is_no_estimate() -> None:
 def test_the_system_takes_link_and_power_from_scenario_profile_and_device() -> None:
     scenario = make_scenario(link={"uplink": "2 MB/s", "downlink": "1 kbit/s", "delay": "7 ms"})
     system = build_system(scenario, make_profile(answer_bytes=11), HERE)
-    assert (system.uplink_bit_per_s, system.downlink_bit_per_s) == (16e6, 1000)
-    assert (system.delay_s, system.answer_bytes, system.workers) == (0.007, 11, 1)
+    assert (system.uplink.mean_rate_bit_per_s, system.downlink.mean_rate_bit_per_s) == (16e6, 1000)
+    assert (system.uplink.delay_s, system.answer_bytes, system.workers) == (0.007, 11, 1)
     assert system.edge_power_w == list_devices()["raspberry-pi-4"].active_power_w
 
 

@@ -10,7 +10,7 @@ import yaml
 from safetensors.torch import load
 from torch import nn
 
-from flexrel_sim.datasets import train_samples
+from flexrel_sim.datasets import DATASETS, DatasetInfo, train_samples
 from flexrel_sim.networks import Card
 from flexrel_sim.networks.build import build_network
 from flexrel_sim.networks.weights import fill
@@ -20,6 +20,8 @@ from flexrel_sim.scenario.schema import FineTuningSection, PruningSection
 from flexrel_sim.training import fine_tune as module
 from flexrel_sim.training.fine_tune import fine_tune
 from tests.networks.cards import CARD_YAML, trained_tiny
+
+DIGITS = DATASETS["digits"]
 
 SETTINGS = FineTuningSection(epochs=2, samples=300, batch_size=50, learning_rate=3e-3)
 
@@ -37,7 +39,7 @@ def pruned(granularity: str = "weights", ratio: float = 0.8) -> nn.Module:
 def test_what_was_removed_stays_removed_and_the_rest_learns() -> None:
     network = pruned()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    tuned = fine_tune(network, "digits", SETTINGS)
+    tuned = fine_tune(network, DIGITS, SETTINGS)
     for name, layer in prunable_layers(tuned.network).items():
         old = network.get_submodule(name).weight
         assert (layer.weight[old == 0] == 0).all()
@@ -50,7 +52,7 @@ def test_what_was_removed_stays_removed_and_the_rest_learns() -> None:
 
 def test_a_network_of_fewer_filters_learns_too() -> None:
     network = pruned("filters", 0.2)
-    tuned = fine_tune(network, "digits", SETTINGS.model_copy(update={"epochs": 5}))
+    tuned = fine_tune(network, DIGITS, SETTINGS.model_copy(update={"epochs": 5}))
     shapes = {name: value.shape for name, value in network.state_dict().items()}
     assert {name: value.shape for name, value in tuned.network.state_dict().items()} == shapes
     assert max(tuned.accuracies) > tuned.accuracies[0]
@@ -59,11 +61,11 @@ def test_a_network_of_fewer_filters_learns_too() -> None:
 def test_it_is_deterministic_by_its_seed_and_leaves_the_global_generator_alone() -> None:
     network = pruned()
     state = torch.get_rng_state()
-    first = fine_tune(network, "digits", SETTINGS)
+    first = fine_tune(network, DIGITS, SETTINGS)
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(99)
-    again = fine_tune(network, "digits", SETTINGS)
-    other = fine_tune(network, "digits", SETTINGS.model_copy(update={"seed": 1}))
+    again = fine_tune(network, DIGITS, SETTINGS)
+    other = fine_tune(network, DIGITS, SETTINGS.model_copy(update={"seed": 1}))
     same = [
         all(torch.equal(a, b) for a, b in zip(*pair, strict=True))
         for pair in (
@@ -96,7 +98,7 @@ def test_the_first_best_epoch_is_kept(
 ) -> None:
     network = pruned()
     seen = answering(monkeypatch, *accuracies)
-    tuned = fine_tune(network, "digits", SETTINGS)
+    tuned = fine_tune(network, DIGITS, SETTINGS)
     assert tuned.accuracies == accuracies
     assert torch.equal(tuned.network.get_submodule("fc2").weight, seen[best])
     assert len({tuple(weight.flatten().tolist()) for weight in seen}) == 3
@@ -105,12 +107,12 @@ def test_the_first_best_epoch_is_kept(
 def test_it_stops_when_patience_is_out(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, 0.5, 0.6, 0.6, 0.55, 0.9)
     settings = SETTINGS.model_copy(update={"epochs": 9, "patience": 2})
-    assert fine_tune(pruned(), "digits", settings).accuracies == (0.5, 0.6, 0.6, 0.55)
+    assert fine_tune(pruned(), DIGITS, settings).accuracies == (0.5, 0.6, 0.6, 0.55)
 
 
 def test_no_epochs_change_nothing() -> None:
     network = pruned()
-    tuned = fine_tune(network, "digits", SETTINGS.model_copy(update={"epochs": 0}))
+    tuned = fine_tune(network, DIGITS, SETTINGS.model_copy(update={"epochs": 0}))
     assert len(tuned.accuracies) == 1
     state = network.state_dict()
     assert all(torch.equal(state[n], value) for n, value in tuned.network.state_dict().items())
@@ -121,15 +123,15 @@ def test_the_recipes_samples_count_where_the_settings_name_none(
 ) -> None:
     asked: list[int | None] = []
 
-    def recorded(dataset: str, samples: int | None) -> object:
+    def recorded(dataset: DatasetInfo, samples: int | None) -> object:
         asked.append(samples)
         return train_samples(dataset, samples)
 
     monkeypatch.setattr(module, "train_samples", recorded)
     none = FineTuningSection(epochs=0)
-    fine_tune(pruned(), "digits", none, 100)
-    fine_tune(pruned(), "digits", none)
-    fine_tune(pruned(), "digits", none.model_copy(update={"samples": 50}), 100)
+    fine_tune(pruned(), DIGITS, none, 100)
+    fine_tune(pruned(), DIGITS, none)
+    fine_tune(pruned(), DIGITS, none.model_copy(update={"samples": 50}), 100)
     assert asked == [100, None, 50]
 
 

@@ -1,0 +1,237 @@
+"""The compiled engine: stage after stage, each a compiled queue over all its requests.
+
+A system without feedback needs no event list: what leaves a stage is known from what came to it,
+so stages are solved one after the other, each exactly, in order of arrival. A long run can come in
+parts: what reaches a stage before a part's end is final, and the rest waits for the next part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flexrel_sim.links import Direction, PiecewiseConstant
+from flexrel_sim.links.fifo import fifo, fifo_state
+from flexrel_sim.links.sharing import processor_sharing, sharing_state
+from flexrel_sim.simulation.draws import Draws, no_windows
+from flexrel_sim.simulation.jobs import Jobs, server_jobs
+from flexrel_sim.simulation.kernels import edge_queue, edge_queue_with_limits, worker_queue
+from flexrel_sim.simulation.pool_kernel import pool_queue
+from flexrel_sim.simulation.rows import Rows
+from flexrel_sim.simulation.system import System
+from flexrel_sim.simulation.trace import EDGE_REASONS, POOL_REASONS, reason_code
+
+__all__ = ["CompiledEngine", "comes_in_parts"]
+
+_CAME: Final = {"uplink": "edge_end_s", "server": "delivered_s", "downlink": "server_end_s"}
+"""Where each stage's arrivals are noted."""
+
+
+def comes_in_parts(system: System) -> bool:
+    """Tell whether a run may come in parts: each stage's state is a few numbers."""
+    plain = system.edge_buffer < 0 and system.pool.is_plain and not system.drop_late
+    return plain and system.medium == "full-duplex"
+
+
+class CompiledEngine:
+    """A system that requests are put through.
+
+    Parameters
+    ----------
+    system
+        The system; `engines.why_not_compiled` must have nothing against it.
+    draws
+        Failures and other tenants, where there are any; requests come to `run`.
+    """
+
+    def __init__(self, system: System, draws: Draws | None = None) -> None:
+        self.system = system
+        self.background = None if draws is None else draws.background
+        self.edge_down = None if draws is None else draws.edge_down
+        self.server_down = None if draws is None else draws.server_down
+        held_s = system.calibration_s if system.calibration_where == "edge" else 0.0
+        self._device_free_s = np.full(system.devices, held_s)
+        self._worker_free_s = np.zeros(system.pool.workers)
+        self._link_state = {
+            "uplink": fifo_state(system.uplink.capacity),
+            "downlink": fifo_state(system.downlink.capacity),
+        }
+        self._last_out_s = {"uplink": -np.inf, "downlink": -np.inf}
+        self._held_back: dict[str, Rows] = {}
+
+    def run(self, rows: Rows, until_s: float = np.inf) -> Rows:
+        """Put the next requests through.
+
+        Parameters
+        ----------
+        rows
+            Requests created after those of the part before, in order of creation.
+        until_s
+            No request of a later part is created before this time; infinite for the last part.
+
+        Returns
+        -------
+        Rows
+            Requests whose whole life is known, each once over all parts.
+        """
+        self._edge(rows)
+        if not self.system.crosses_link:
+            self._answer(rows, rows["edge_end_s"])
+            return rows
+        finished: list[Rows] = []
+        for stage, serve in self._stages():
+            rows, dropped = rows.alive()
+            if dropped is not None:
+                finished.append(dropped)
+            rows = self._arrived(stage, rows, until_s)
+            serve(rows)
+        return Rows.joined([*finished, rows])
+
+    def _stages(self) -> tuple[tuple[str, Callable[[Rows], None]], ...]:
+        return (
+            ("uplink", partial(self._link, "uplink", self.system.uplink)),
+            ("server", self._server),
+            ("downlink", partial(self._link, "downlink", self.system.downlink)),
+        )
+
+    def _arrived(self, stage: str, rows: Rows, until_s: float) -> Rows:
+        """Hold back what comes to a stage later than all that is known of earlier stages."""
+        earlier = self._held_back.pop(stage, None)
+        if earlier is not None:
+            rows = Rows.joined([earlier, rows])
+        if until_s == np.inf:
+            return rows
+        final = rows[_CAME[stage]] < until_s
+        self._held_back[stage] = rows.taken(~final)
+        return rows.taken(final)
+
+    def _edge(self, rows: Rows) -> None:
+        system = self.system
+        arguments = (rows["created_s"], rows["edge_s"], rows["device"], self._device_free_s)
+        if system.edge_buffer < 0 and self.edge_down is None:
+            rows["edge_start_s"], rows["edge_end_s"] = edge_queue(*arguments)
+            return
+        down = self.edge_down or no_windows(system.devices)
+        start_s, end_s, outcome, ended_s = edge_queue_with_limits(
+            *arguments, system.edge_buffer, tuple(down)
+        )
+        rows["edge_start_s"], rows["edge_end_s"] = start_s, end_s
+        rows.drop(outcome > 0, EDGE_REASONS[outcome], ended_s)
+
+    def _link(self, name: str, line: Direction, rows: Rows) -> None:
+        came_s, wire_bytes = rows[_CAME[name]], rows[f"{name}_bytes"]
+        order = _order(came_s)
+        if self.system.medium == "shared":
+            start_s, end_s = _shared(line, _sorted(came_s, order), _sorted(wire_bytes, order))
+            full = None
+        else:
+            start_s, end_s, full = fifo(
+                _sorted(came_s, order),
+                _sorted(wire_bytes, order),
+                line.capacity,
+                line.buffer,
+                self._link_state[name],
+            )
+        out_s = end_s + (line.delay_s + _sorted(rows[f"{name}_extra_s"], order))
+        if line.in_order:
+            out_s = self._in_order(name, out_s, end_s)
+        rows[f"{name}_start_s"] = _unsorted(start_s, order)
+        rows[f"{name}_end_s"] = _unsorted(end_s, order)
+        out_s = _unsorted(out_s, order)
+        if full is not None and full.any():
+            full = _unsorted(full, order)
+            rows.drop(full, reason_code(f"{name} full"), came_s)
+        lost = rows[f"{name}_lost"]
+        if lost.any():
+            lost = lost & ~np.isnan(out_s)
+            rows.drop(lost, reason_code(f"{name} lost"), out_s)
+            out_s = np.where(lost, np.nan, out_s)
+        if name == "uplink":
+            rows["delivered_s"] = out_s
+        else:
+            self._answer(rows, out_s)
+
+    def _in_order(
+        self, name: str, out_s: NDArray[np.float64], end_s: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Let nothing overtake what left the line before; what was dropped holds nobody up."""
+        if out_s.size == 0:
+            return out_s
+        order = _order(end_s)
+        left_s = _sorted(out_s, order)
+        held_s = np.fmax.accumulate(left_s)
+        held_s = np.fmax(held_s, self._last_out_s[name])
+        self._last_out_s[name] = float(held_s[-1])
+        return np.where(np.isnan(out_s), np.nan, _unsorted(held_s, order))
+
+    def _server(self, rows: Rows) -> None:
+        pool, came_s = self.system.pool, rows["delivered_s"]
+        order = _order(came_s)
+        undisturbed = self.background is None and self.server_down is None
+        if pool.is_plain and undisturbed and not self.system.drop_late:
+            service_s = self.system.server_s * _sorted(rows["server_factor"], order)
+            start_s, end_s = worker_queue(_sorted(came_s, order), service_s, self._worker_free_s)
+            rows["server_start_s"] = _unsorted(start_s, order)
+            rows["server_end_s"] = _unsorted(end_s, order)
+            rows["batch"] = np.ones(rows.count, np.int32)
+            return
+        jobs = server_jobs(self.system, self.background, rows, came_s)
+        order = np.argsort(jobs.arrival_s, kind="stable")
+        failures = self.server_down or no_windows(pool.workers)
+        result = pool_queue(
+            Jobs(*(column[order] for column in jobs)),
+            np.array(pool.batch_s),
+            pool.timeout_s,
+            pool.workers,
+            pool.buffer,
+            tuple(failures),
+            pool.requeue,
+            pool.held_s,
+        )
+        start_s, end_s, outcome, ended_s, batch = (
+            _unsorted(column, order)[: rows.count] for column in result
+        )
+        rows["server_start_s"], rows["server_end_s"], rows["batch"] = start_s, end_s, batch
+        rows.drop(outcome > 0, POOL_REASONS[outcome], ended_s)
+
+    def _answer(self, rows: Rows, answered_s: NDArray[np.float64]) -> None:
+        rows["answered_s"] = answered_s
+        if "ended_s" in rows:
+            rows["ended_s"] = np.where(np.isnan(answered_s), rows["ended_s"], answered_s)
+        else:
+            rows["ended_s"] = answered_s
+
+
+def _shared(
+    line: Direction, came_s: NDArray[np.float64], wire_bytes: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give start and end of messages on a shared medium; each starts as it comes."""
+    if not isinstance(line.capacity, PiecewiseConstant):
+        raise TypeError("a shared medium needs a rate over time")
+    left = processor_sharing(came_s, wire_bytes, line.capacity, sharing_state())
+    end_s = np.full(came_s.size, np.nan)
+    end_s[left.index] = left.end_s
+    return came_s, end_s
+
+
+def _order(came_s: NDArray[np.float64]) -> NDArray[np.int64] | None:
+    """Give the order of arrival, ties in order of creation; None where they are in order."""
+    if came_s.size < 2 or bool((came_s[1:] >= came_s[:-1]).all()):  # noqa: PLR2004 - no pair
+        return None
+    return np.argsort(came_s, kind="stable")
+
+
+def _sorted(column: NDArray[Any], order: NDArray[np.int64] | None) -> NDArray[Any]:
+    return column if order is None else column[order]
+
+
+def _unsorted(column: NDArray[Any], order: NDArray[np.int64] | None) -> NDArray[Any]:
+    if order is None:
+        return column
+    result = np.empty_like(column)
+    result[order] = column
+    return result

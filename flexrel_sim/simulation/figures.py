@@ -1,0 +1,183 @@
+"""One replication's figures, gathered from its trace part by part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flexrel_sim.simulation.quantiles import Quantiles
+from flexrel_sim.simulation.system import System
+from flexrel_sim.simulation.trace import DROPPED, IN_FLIGHT, REASONS, Trace
+
+__all__ = ["EDGE_SPANS", "SPANS", "STAGE_NAMES", "Figures", "Window"]
+
+SPANS: Final[dict[str, tuple[str, str]]] = {
+    "edge wait": ("created_s", "edge_start_s"),
+    "edge compute": ("edge_start_s", "edge_end_s"),
+    "uplink wait": ("edge_end_s", "uplink_start_s"),
+    "uplink serialisation": ("uplink_start_s", "uplink_end_s"),
+    "uplink propagation": ("uplink_end_s", "delivered_s"),
+    "server wait": ("delivered_s", "server_start_s"),
+    "server compute": ("server_start_s", "server_end_s"),
+    "downlink wait": ("server_end_s", "downlink_start_s"),
+    "downlink serialisation": ("downlink_start_s", "downlink_end_s"),
+    "downlink propagation": ("downlink_end_s", "answered_s"),
+}
+"""What a sojourn time is made of: each part runs from one timestamp to the next."""
+
+EDGE_SPANS: Final = ("edge wait", "edge compute")
+"""The parts of a request that ends on the edge."""
+
+STAGE_NAMES: Final = ("edge", "uplink", "server", "downlink")
+
+_QUANTILES: Final = {"latency_p50_s": 0.5, "latency_p95_s": 0.95, "latency_p99_s": 0.99}
+
+
+@dataclass(frozen=True)
+class Window:
+    """The counted part of a run, in seconds of simulated time."""
+
+    start_s: float
+    end_s: float
+
+    @property
+    def length_s(self) -> float:
+        """Its length."""
+        return self.end_s - self.start_s
+
+
+class Figures:
+    """Sums over the requests of one replication that were created in the window.
+
+    Parameters
+    ----------
+    system
+        Where they ran.
+    window
+        What is counted: requests created after its start; utilisation and throughput inside it.
+    """
+
+    def __init__(self, system: System, window: Window) -> None:
+        self.system, self.window = system, window
+        self.counted = self.answered = self.late = self.in_flight = 0
+        self.dropped = np.zeros(len(REASONS), np.int64)
+        self.sojourn_s = 0.0
+        self.quantiles = Quantiles()
+        names = SPANS if system.crosses_link else EDGE_SPANS
+        self.span_s = dict.fromkeys(names, 0.0)
+        self.busy_s = dict.fromkeys(STAGE_NAMES, 0.0)
+        self.answers_in_window = 0
+        self.edge_compute_s = 0.0
+        self.bytes = dict.fromkeys(("payload_bytes", "uplink_bytes", "downlink_bytes"), 0)
+        self.retransmissions = 0
+
+    def add(self, trace: Trace) -> None:
+        """Add a part of the replication's trace; each request once, in any order."""
+        self._add_window(trace)
+        counted = trace.created_s >= self.window.start_s
+        if not counted.all():
+            trace = trace.taken(counted)
+        self.counted += trace.created_s.size
+        start_s, end_s = _spent(trace, "edge")
+        self.edge_compute_s += float(np.nansum(end_s - start_s))
+        self.retransmissions += int(trace.retransmissions.sum())
+        self._add_bytes(trace)
+        self.dropped += np.bincount(trace.reason, minlength=len(REASONS))
+        self.in_flight += int((trace.outcome == IN_FLIGHT).sum())
+        self.late += int((trace.outcome == 1).sum())
+        if bool((trace.outcome >= DROPPED).any()):
+            trace = trace.taken(trace.answered)
+        self.answered += trace.created_s.size
+        sojourn_s = trace.sojourn_time_s
+        self.sojourn_s += float(sojourn_s.sum())
+        self.quantiles.add(sojourn_s)
+        columns = trace.columns()
+        for name in self.span_s:
+            start, end = SPANS[name]
+            self.span_s[name] += float((columns[end] - columns[start]).sum())
+
+    def _add_window(self, trace: Trace) -> None:
+        """Count what happens inside the window, whenever the request was created."""
+        window = self.window
+        inside = (trace.answered_s >= window.start_s) & (trace.answered_s < window.end_s)
+        self.answers_in_window += int(inside.sum())
+        stages = STAGE_NAMES if self.system.crosses_link else ("edge",)
+        for stage in stages:
+            start_s, end_s = _spent(trace, stage)
+            start_s = np.clip(start_s, window.start_s, window.end_s)
+            end_s = np.clip(end_s, window.start_s, window.end_s)
+            if self.system.medium == "shared" and stage in ("uplink", "downlink"):
+                self.busy_s[stage] += _covered_s(start_s, end_s)
+                continue
+            lasted_s = end_s - start_s
+            if stage == "server":
+                # The requests of a batch share one worker's time.
+                lasted_s = lasted_s / np.maximum(trace.batch, 1)
+            self.busy_s[stage] += float(np.nansum(lasted_s))
+
+    def _add_bytes(self, trace: Trace) -> None:
+        """Count what was really put on the wire."""
+        sent = ~np.isnan(trace.uplink_start_s)
+        answered = ~np.isnan(trace.downlink_start_s)
+        self.bytes["payload_bytes"] += int(trace.payload_bytes[sent].sum())
+        self.bytes["uplink_bytes"] += int(trace.uplink_bytes[sent].sum())
+        self.bytes["downlink_bytes"] += int(trace.downlink_bytes[answered].sum())
+
+    def values(self) -> dict[str, float]:
+        """Give the replication's metrics by name.
+
+        Returns
+        -------
+        dict
+            Latencies are over answered requests, all else over all counted ones.
+
+        Raises
+        ------
+        ValueError
+            If no request was counted, or none answered.
+        """
+        if not self.counted:
+            raise ValueError("a replication counted no request")
+        if not self.answered:
+            raise ValueError("a replication answered no request that was counted")
+        workers = dict.fromkeys(STAGE_NAMES, 1)
+        workers |= {"edge": self.system.devices, "server": self.system.workers}
+        length_s = self.window.length_s
+        figures = {"latency_mean_s": self.sojourn_s / self.answered}
+        figures |= zip(_QUANTILES, self.quantiles.at(_QUANTILES.values()), strict=True)
+        figures["throughput_per_s"] = self.answers_in_window / length_s
+        figures["drop_share"] = int(self.dropped[1:].sum()) / self.counted
+        missed = self.counted - self.answered + self.late
+        figures["miss_share"] = missed / self.counted
+        for stage, count in workers.items():
+            figures[f"{stage}_utilisation"] = self.busy_s[stage] / (count * length_s)
+        figures["uplink_bytes"] = self.bytes["payload_bytes"] / self.counted
+        figures["uplink_wire_bytes"] = self.bytes["uplink_bytes"] / self.counted
+        figures["downlink_wire_bytes"] = self.bytes["downlink_bytes"] / self.counted
+        figures["retransmissions"] = self.retransmissions / self.counted
+        compute_s = self.edge_compute_s / self.counted
+        figures["edge_compute_energy_j"] = self.system.edge_power_w * compute_s
+        return figures
+
+
+def _spent(trace: Trace, stage: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give when each request occupied a stage; a service that a failure cut short ends there."""
+    columns = trace.columns()
+    start_s, end_s = columns[f"{stage}_start_s"], columns[f"{stage}_end_s"]
+    cut = np.isnan(end_s) & ~np.isnan(start_s)
+    return start_s, np.where(cut, trace.ended_s, end_s) if cut.any() else end_s
+
+
+def _covered_s(start_s: NDArray[np.float64], end_s: NDArray[np.float64]) -> float:
+    """Give the length of the union of intervals."""
+    known = ~np.isnan(start_s) & ~np.isnan(end_s)
+    order = np.argsort(start_s[known])
+    start_s, end_s = start_s[known][order], end_s[known][order]
+    if not start_s.size:
+        return 0.0
+    reached_s = np.maximum.accumulate(end_s)
+    before_s = np.concatenate([[-np.inf], reached_s[:-1]])
+    return float(np.maximum(end_s - np.maximum(start_s, before_s), 0.0).sum())

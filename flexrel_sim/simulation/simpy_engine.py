@@ -1,0 +1,202 @@
+"""The reference engine: the life of a request, told in SimPy.
+
+A request is computed on its edge device, serialised onto the uplink, propagates, is computed by
+the server, and its answer takes the downlink back. `flexrel_sim.simulation.clock` says in what
+order things happen that happen at the same time.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+import numpy as np
+
+from flexrel_sim.links import Direction
+from flexrel_sim.simulation.clock import ARRIVAL, Clock
+from flexrel_sim.simulation.draws import Draws, no_windows
+from flexrel_sim.simulation.jobs import server_jobs
+from flexrel_sim.simulation.lines import FifoMedium, SharedMedium
+from flexrel_sim.simulation.outcomes import CRASHED, DOWN, EXPIRED, FULL
+from flexrel_sim.simulation.pool import PoolStage
+from flexrel_sim.simulation.rows import Rows
+from flexrel_sim.simulation.stages import DeviceStage
+from flexrel_sim.simulation.system import System
+from flexrel_sim.simulation.trace import STAMPS, reason_code
+
+__all__ = ["SimpyEngine"]
+
+M = TypeVar("M", FifoMedium, SharedMedium)
+
+LINES: Final = ("uplink", "downlink")
+
+_REASONS = {
+    ("edge", FULL): "edge full",
+    ("edge", DOWN): "edge down",
+    ("edge", CRASHED): "edge crash",
+    ("server", FULL): "server full",
+    ("server", CRASHED): "server failure",
+    ("server", EXPIRED): "deadline past",
+}
+
+
+class SimpyEngine:
+    """A system that requests are put through, event by event.
+
+    Parameters
+    ----------
+    system
+        The system.
+    draws
+        Failures and other tenants.
+    rows
+        The requests, in order of creation.
+    """
+
+    def __init__(self, system: System, draws: Draws, rows: Rows) -> None:
+        self.clock = Clock()
+        self.system, self.rows = system, rows
+        count = rows.count
+        self.stamps = {name: [float("nan")] * count for name in (*STAMPS[1:], "ended_s")}
+        self.reason, self.batch = [0] * count, [0] * count
+        self._devices = self._edge_devices(draws)
+        self._on_device: list[int] = rows["device"].tolist()
+        if system.crosses_link:
+            self._media = self._link_media()
+            self._lost = {name: rows[f"{name}_lost"].tolist() for name in LINES}
+            self._out_after_s = {
+                name: (line.delay_s + rows[f"{name}_extra_s"]).tolist()
+                for name, line in self._lines.items()
+            }
+            self._last_out_s = dict.fromkeys(LINES, float("-inf"))
+            self._pool = self._server_pool(draws)
+
+    def run(self) -> Rows:
+        """Run until nothing more happens.
+
+        Returns
+        -------
+        Rows
+            The requests, with every timestamp of their lives.
+        """
+        created_s = self.rows["created_s"].tolist()
+        self._create(0, created_s)
+        self.clock.run()
+        self.rows.update({name: np.array(values) for name, values in self.stamps.items()})
+        self.rows["reason"] = np.array(self.reason, np.int8)
+        self.rows["batch"] = np.array(self.batch, np.int32)
+        return self.rows
+
+    def _create(self, index: int, created_s: list[float]) -> None:
+        # One creation at a time on the event list keeps it short.
+        if index < len(created_s):
+            self.clock.at(created_s[index], ARRIVAL, index, self._created, index, created_s)
+
+    def _created(self, index: int, created_s: list[float]) -> None:
+        self._create(index + 1, created_s)
+        self._devices[self._on_device[index]].arrive(index)
+
+    def _edge_devices(self, draws: Draws) -> list[DeviceStage]:
+        system = self.system
+        service_s: list[float] = self.rows["edge_s"].tolist()
+        down = draws.edge_down or no_windows(system.devices)
+        held_s = system.calibration_s if system.calibration_where == "edge" else 0.0
+        return [
+            DeviceStage(
+                self.clock,
+                service_s,
+                system.edge_buffer,
+                down.of(device),
+                held_s,
+                self._edge_started,
+                self._edge_ended,
+            )
+            for device in range(system.devices)
+        ]
+
+    @property
+    def _lines(self) -> dict[str, Direction]:
+        return {"uplink": self.system.uplink, "downlink": self.system.downlink}
+
+    def _link_media(self) -> dict[str, FifoMedium | SharedMedium]:
+        if self.system.medium == "half-duplex":
+            return dict.fromkeys(LINES, self._medium(FifoMedium, *LINES))
+        kind = SharedMedium if self.system.medium == "shared" else FifoMedium
+        return {name: self._medium(kind, name) for name in LINES}
+
+    def _medium(self, kind: type[M], *names: str) -> M:
+        sizes = {name: self.rows[f"{name}_bytes"].tolist() for name in names}
+        lines = {name: self._lines[name] for name in names}
+        return kind(self.clock, lines, sizes, self._line_started, self._line_ended)
+
+    def _server_pool(self, draws: Draws) -> PoolStage:
+        system, rows = self.system, self.rows
+        jobs = server_jobs(system, draws.background, rows, np.full(rows.count, np.nan))
+        down = draws.server_down or no_windows(system.pool.workers)
+        failures = [down.of(worker) for worker in range(system.pool.workers)]
+        pool = PoolStage(
+            self.clock, system.pool, jobs, failures, self._server_started, self._server_ended
+        )
+        other = draws.background
+        for place, came_s in enumerate([] if other is None else other.arrival_s.tolist()):
+            job = rows.count + place
+            self.clock.at(came_s, ARRIVAL, job, pool.arrive, job)
+        return pool
+
+    def _edge_started(self, index: int, now: float) -> None:
+        self.stamps["edge_start_s"][index] = now
+
+    def _edge_ended(self, index: int, outcome: int, now: float) -> None:
+        if outcome:
+            self._drop(index, _REASONS["edge", outcome], now)
+            return
+        self.stamps["edge_end_s"][index] = now
+        if self.system.crosses_link:
+            self.clock.pass_on(index, self._media["uplink"].arrive, "uplink", index)
+        else:
+            self._answer(index)
+
+    def _line_started(self, name: str, index: int, now: float) -> None:
+        self.stamps[f"{name}_start_s"][index] = now
+
+    def _line_ended(self, name: str, index: int, outcome: int, now: float) -> None:
+        if outcome:
+            self._drop(index, f"{name} full", now)
+            return
+        self.stamps[f"{name}_end_s"][index] = now
+        out_s = now + self._out_after_s[name][index]
+        if self._lines[name].in_order:
+            out_s = self._last_out_s[name] = max(out_s, self._last_out_s[name])
+        self.clock.at(out_s, ARRIVAL, index, self._out, name, index)
+
+    def _out(self, name: str, index: int) -> None:
+        """Come out of the link at its other end, if it is not lost on the way."""
+        if self._lost[name][index]:
+            self._drop(index, f"{name} lost", self.clock.now)
+        elif name == "uplink":
+            self.stamps["delivered_s"][index] = self.clock.now
+            self._pool.arrive(index)
+        else:
+            self._answer(index)
+
+    def _server_started(self, job: int, now: float, batch: int) -> None:
+        if job < self.rows.count:
+            self.stamps["server_start_s"][job] = now
+            self.batch[job] = batch
+
+    def _server_ended(self, job: int, outcome: int, now: float) -> None:
+        if job >= self.rows.count:
+            return
+        if outcome:
+            self.batch[job] = 0
+            self._drop(job, _REASONS["server", outcome], now)
+            return
+        self.stamps["server_end_s"][job] = now
+        # A batch ends as one: each of its requests goes on at its own place of creation.
+        self.clock.at(now, ARRIVAL, job, self._media["downlink"].arrive, "downlink", job)
+
+    def _answer(self, index: int) -> None:
+        self.stamps["answered_s"][index] = self.stamps["ended_s"][index] = self.clock.now
+
+    def _drop(self, index: int, reason: str, now: float) -> None:
+        self.stamps["ended_s"][index] = now
+        self.reason[index] = reason_code(reason)
