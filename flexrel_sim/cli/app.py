@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from flexrel_sim.cli.link import link
 from flexrel_sim.cli.listing import criteria, datasets, devices, networks
 from flexrel_sim.cli.pruning import compare, prune
 from flexrel_sim.cli.running import run, simulate
@@ -57,7 +58,7 @@ def app(debug: bool) -> None:
 
 
 for _command in (
-    run, simulate, prune, compare, validate, schema, train, train_bottleneck, networks, datasets,
+    run, simulate, prune, compare, link, validate, schema, train, train_bottleneck, networks, datasets,
     criteria, devices,
 ):  # fmt: skip
     app.add_command(_command)

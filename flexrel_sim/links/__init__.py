@@ -1,8 +1,7 @@
 """The link: what a direction can carry when, how messages cross it, and what is lost on the way.
 
 Descriptions and their plain-Python senders are in `capacity` and its kinds. `fifo`, `sharing` and
-`transfers` are compiled and load
-numba when they are imported, which is why they are not imported here.
+`transfers` are compiled and load numba when they are imported: they are not imported here.
 """
 
 from flexrel_sim.links.capacity import Capacity, CapacityArrays, Sender

@@ -16,6 +16,7 @@ __all__ = [
     "CONSTANT",
     "OPPORTUNITIES",
     "PIECEWISE",
+    "ROUNDING",
     "TOKEN_BUCKET",
     "Capacity",
     "CapacityArrays",
@@ -27,6 +28,10 @@ CONSTANT: Final = 0
 PIECEWISE: Final = 1
 OPPORTUNITIES: Final = 2
 TOKEN_BUCKET: Final = 3
+
+ROUNDING: Final = 1e-15
+"""Relative error of a time. A message that fills a piece to within it is done at the piece's end:
+a rounding must not wait for the end of an outage that follows."""
 
 Floats = NDArray[np.float64]
 

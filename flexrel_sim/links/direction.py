@@ -159,6 +159,9 @@ class Direction:
         Whether a message is delivered only after those that were sent before it.
     buffer
         What may wait.
+    unclamped
+        What the wire itself can carry, where TCP under losses does not reach it; None where
+        `capacity` is that.
     """
 
     name: str
@@ -172,6 +175,12 @@ class Direction:
     jitter: Jitter | None = None
     in_order: bool = True
     buffer: Buffer = Buffer()
+    unclamped: Capacity | None = None
+
+    @property
+    def wire_capacity(self) -> Capacity:
+        """What the wire itself can carry when."""
+        return self.capacity if self.unclamped is None else self.unclamped
 
     @property
     def mean_rate_bit_per_s(self) -> float:

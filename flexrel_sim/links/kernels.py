@@ -25,6 +25,7 @@ from flexrel_sim.links.capacity import (
     CONSTANT,
     OPPORTUNITIES,
     PIECEWISE,
+    ROUNDING,
     TOKEN_BUCKET,
     CapacityArrays,
     Floats,
@@ -139,8 +140,7 @@ def _finish_piecewise_s(
             if finish <= end_s:
                 break
             bits -= rate * (end_s - time_s)
-            if bits <= 0:
-                # What is left is a rounding; it must not wait for an outage's end.
+            if bits <= rate * ROUNDING * end_s:
                 finish = end_s
                 break
         time_s = end_s
@@ -201,6 +201,25 @@ def _finish_token_s(
 
 
 @compiled
+def _carry_constant(
+    rate_bit_per_s: float,
+    free_s: float,
+    messages: tuple[Floats, NDArray[np.int64]],
+    carried: tuple[Floats, Floats, NDArray[np.bool_]],
+) -> float:
+    """Carry messages by Lindley's recursion, without a question per message."""
+    arrival_s, wire_bytes = messages
+    start_s, end_s, dropped = carried
+    dropped[:] = False
+    for index in range(arrival_s.size):
+        start = max(free_s, arrival_s[index])
+        free_s = start + 8.0 * wire_bytes[index] / rate_bit_per_s
+        start_s[index] = start
+        end_s[index] = free_s
+    return free_s
+
+
+@compiled
 def fifo_kernel(
     link: CapacityArrays,
     state: Floats,
@@ -238,6 +257,9 @@ def fifo_kernel(
     head, queued = 0, waiting[0].size
     queued_bytes = waiting[1].sum()
     free_s = state[0]
+    if link.kind == CONSTANT and not limited:
+        state[0] = _carry_constant(link.rate_bit_per_s[0], free_s, messages, carried)
+        return before
     for index in range(count):
         arrival, size = arrival_s[index], wire_bytes[index]
         waits = free_s > arrival

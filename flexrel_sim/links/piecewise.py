@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flexrel_sim.links.capacity import CONSTANT, PIECEWISE, CapacityArrays, Floats, Sender
+from flexrel_sim.links.capacity import CONSTANT, PIECEWISE, ROUNDING, CapacityArrays, Floats, Sender
 
 __all__ = ["PiecewiseConstant", "constant"]
 
@@ -191,7 +191,7 @@ class _PiecewiseSender:
                 if finish_s <= end_s:
                     return finish_s
                 bits -= rate * (end_s - time_s)
-                if bits <= 0:
+                if bits <= rate * ROUNDING * end_s:
                     return end_s
             time_s = end_s
             piece += 1

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import numpy as np
 
@@ -19,17 +19,15 @@ from flexrel_sim.links.piecewise import PiecewiseConstant, constant
 from flexrel_sim.links.tcp import loss_ceiling_packets_per_s
 from flexrel_sim.links.token_bucket import TokenBucket
 from flexrel_sim.links.traces import read_trace
-from flexrel_sim.scenario.link_sections import (
+from flexrel_sim.scenario.link_options import (
     BufferSection,
-    DirectionSection,
     JitterSection,
-    LinkSection,
     LossSection,
     OutageSection,
-    parse_column,
 )
+from flexrel_sim.scenario.link_sections import DirectionSection, LinkSection, parse_column
 
-__all__ = ["ResolvedLink", "is_random", "resolve"]
+__all__ = ["ResolvedLink", "is_random", "resolve", "trace_warnings"]
 
 _NAMES: Final = ("uplink", "downlink")
 
@@ -84,18 +82,36 @@ def resolve(
     streams = (np.random.default_rng(0) if rng is None else rng).spawn(2)
     directions: list[Direction] = []
     faults: list[Fault] = []
-    warnings: list[Fault] = []
     for name, stream in zip(_NAMES, streams, strict=True):
         setting = getattr(link, name)
         try:
             directions.append(_direction(name, setting, link.delay, folder, stream))
         except ScenarioError as error:
             faults += error.faults
-        if isinstance(setting, DirectionSection) and setting.trace is not None:
-            warnings += _trace_warnings(name, setting)
     if faults:
         raise ScenarioError(faults)
-    return ResolvedLink(directions[0], directions[1], warnings)
+    return ResolvedLink(directions[0], directions[1], trace_warnings(link))
+
+
+def trace_warnings(link: LinkSection) -> list[Fault]:
+    """Warn of traces whose bytes went the other way, as far as name, column or layout tell.
+
+    Parameters
+    ----------
+    link
+        The scenario's section; no file is read.
+
+    Returns
+    -------
+    list of Fault
+        Each at its key's dotted path, placed at the trace's file.
+    """
+    return [
+        warning
+        for name in _NAMES
+        if isinstance(section := getattr(link, name), DirectionSection) and section.trace
+        for warning in _trace_warnings(name, section)
+    ]
 
 
 def is_random(link: LinkSection) -> bool:
@@ -161,7 +177,7 @@ def _capacity(
 ) -> Capacity:
     if section.trace is not None:
         file = folder / section.trace
-        columns = None if section.columns is None else dict(section.columns.items())
+        columns = {str(column): text for column, text in (section.columns or {}).items()}
         return read_trace(file, str(section.format), columns, name)
     if section.schedule is not None:
         times_s, rates = np.array(section.schedule, dtype=np.float64).T
@@ -176,9 +192,7 @@ def _capacity(
         bucket = section.token_bucket
         peak = np.inf if bucket.peak is None else bucket.peak
         return TokenBucket(bucket.rate, bucket.burst, peak)
-    if section.rate is None:
-        raise ValueError("must have exactly one kind of capacity")
-    return constant(section.rate)
+    return constant(cast(float, section.rate))
 
 
 def _with_outage(
@@ -235,8 +249,8 @@ def _below_ceiling(direction: Direction) -> Direction:
     packets = direction.packets
     per_s = loss_ceiling_packets_per_s(loss.mean, direction.round_trip_s)
     ceiling = 8 * (packets.mtu_bytes + packets.frame_bytes) * per_s
-    clamped = np.minimum(capacity.rate_bit_per_s, ceiling)
-    return replace(direction, capacity=replace(capacity, rate_bit_per_s=clamped))
+    clamped = replace(capacity, rate_bit_per_s=np.minimum(capacity.rate_bit_per_s, ceiling))
+    return replace(direction, capacity=clamped, unclamped=capacity)
 
 
 # Words of a file's or a column's name that say which way its bytes went.
@@ -247,7 +261,6 @@ _WAYS: Final = {
 
 
 def _trace_warnings(name: str, section: DirectionSection) -> list[Fault]:
-    """Warn of a trace whose bytes went the other way, as far as its name or layout tells."""
     file = Path(str(section.trace))
     column = "" if section.columns is None else parse_column("rate", section.columns["rate"])[0]
     other = _NAMES[1 - _NAMES.index(name)]
@@ -256,12 +269,12 @@ def _trace_warnings(name: str, section: DirectionSection) -> list[Fault]:
         # An Irish trace has both, and the right column is taken.
         return []
     if told == other:
-        rule = f"is a trace of a {other} by its name, and is used as {name}"
+        rule = f"is used as {name}, and its name says {other}"
     elif name == "uplink" and section.format in ("norway", "pensieve"):
-        rule = f"is a trace of a downlink, as {section.format} traces are, and is used as uplink"
+        rule = f"is used as uplink, and {section.format} traces are downlinks"
     else:
         return []
-    remedy = "uplinks are slower and vary otherwise: use a trace of the uplink, or mind the result"
+    remedy = f"the two differ in rate and rhythm: use a trace of the {name}, or mind the result"
     return [Fault(f"link.{name}.trace", rule, section.trace, remedy, str(file))]
 
 

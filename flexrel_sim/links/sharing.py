@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,19 +33,20 @@ class SharingState:
         Time of the last event in s, virtual time in bits, piece and cycle of the capacity.
     leaves_at
         Virtual times at which the messages under way leave, as a heap.
-    index
-        Their numbers, counted from the first message of the run.
+    number
+        Which they are, counted from the first message of the run.
     arrived
         How many messages have come.
     """
 
     clock: Floats
     leaves_at: Floats
-    index: Counts
+    number: Counts
     arrived: int = 0
 
 
-class Departures(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Departures:
     """Messages that have left, in order of departure.
 
     Parameters
@@ -105,18 +105,19 @@ def processor_sharing(
     count = arrival_s.size
     if count and arrival_s[-1] > until_s:
         raise ValueError("must not have arrivals after the time up to which it is carried")
-    under_way = state.index.size
+    under_way = state.number.size
     keys = np.append(state.leaves_at, np.empty(count))
-    numbers = np.append(state.index, np.empty(count, dtype=np.int64))
+    numbers = np.append(state.number, np.empty(count, dtype=np.int64))
     out = (np.empty(under_way + count, dtype=np.int64), np.empty(under_way + count))
     messages = (
         np.ascontiguousarray(arrival_s, dtype=np.float64),
         np.ascontiguousarray(wire_bytes, dtype=np.int64),
+        state.arrived,
     )
-    sizes = (under_way, state.arrived)
-    left = _share(capacity.arrays(), state.clock, messages, (keys, numbers), sizes, until_s, out)
+    heap = (keys, numbers, under_way)
+    left = _share(capacity.arrays(), state.clock, messages, heap, until_s, out)
     remain = under_way + count - left
-    state.leaves_at, state.index = keys[:remain].copy(), numbers[:remain].copy()
+    state.leaves_at, state.number = keys[:remain].copy(), numbers[:remain].copy()
     state.arrived += count
     return Departures(out[0][:left], out[1][:left])
 
@@ -125,15 +126,13 @@ def processor_sharing(
 def _share(
     link: CapacityArrays,
     clock: Floats,
-    messages: tuple[Floats, Counts],
-    heap: tuple[Floats, Counts],
-    sizes: tuple[int, int],
+    messages: tuple[Floats, Counts, int],
+    heap: tuple[Floats, Counts, int],
     until_s: float,
     out: tuple[Counts, Floats],
 ) -> int:
-    arrival_s, wire_bytes = messages
-    keys, numbers = heap
-    size, before = sizes
+    arrival_s, wire_bytes, before = messages
+    keys, numbers, size = heap
     now_s, virtual = clock[0], clock[1]
     piece, cycle = int(clock[2]), int(clock[3])
     following, left = 0, 0

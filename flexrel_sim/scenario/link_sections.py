@@ -12,8 +12,18 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, core_schema
 
+from flexrel_sim.scenario.link_options import (
+    BufferSection,
+    JitterSection,
+    LossSection,
+    MarkovSection,
+    OutageSection,
+    TokenBucketSection,
+    exactly_one,
+    link_refusal,
+)
 from flexrel_sim.scenario.section import SEED_MAX, Section
 from flexrel_sim.units import (
     BitRatePerSecond,
@@ -30,16 +40,9 @@ __all__ = [
     "CAPACITY_KINDS",
     "TRACE_FORMATS",
     "UNION_TAGS",
-    "BufferSection",
     "DirectionSection",
     "DirectionSetting",
-    "GilbertElliottSection",
-    "JitterSection",
     "LinkSection",
-    "LossSection",
-    "MarkovSection",
-    "OutageSection",
-    "TokenBucketSection",
     "Transport",
     "nominal_rate_bit_per_s",
     "parse_column",
@@ -70,151 +73,6 @@ _TIME: Final = QuantityKind("duration", "s", ("20 ms",), zero=True)
 _RATE: Final = QuantityKind("bit rate", "bit/s", ("10 Mbit/s",), zero=True)
 
 Transport = Literal["ideal", "udp", "udp-arq", "tcp-warm", "tcp-cold"]
-
-
-class BufferSection(Section):
-    """What may wait for the direction; the message under way does not count."""
-
-    size: Bytes | None = None
-    """Wire bytes that may wait; a message that finds less room is dropped."""
-    messages: int | None = Field(None, ge=0)
-    """Messages that may wait."""
-
-
-class GilbertElliottSection(Section):
-    """Losses in bursts: a good and a bad state, with a step of the chain at every packet."""
-
-    enter_bad: float = Field(gt=0, le=1)
-    """Probability that a packet finds the channel turned bad, from good."""
-    leave_bad: float = Field(gt=0, le=1)
-    """Probability that a packet finds it turned good, from bad."""
-    loss_good: float = Field(0.0, ge=0, lt=1)
-    """Probability that a packet is lost in the good state."""
-    loss_bad: float = Field(1.0, ge=0, le=1)
-    """Probability that a packet is lost in the bad state."""
-
-
-class LossSection(Section):
-    """Which packets are lost on the way: one of the two."""
-
-    bernoulli: float | None = Field(None, ge=0, lt=1)
-    """Probability of every packet, independent of the others."""
-    gilbert_elliott: GilbertElliottSection | None = None
-    """In bursts."""
-
-    @model_validator(mode="after")
-    def _is_one(self) -> Self:
-        _exactly_one(self, ("bernoulli", "gilbert_elliott"))
-        return self
-
-
-class JitterSection(Section):
-    """What a message is delayed beyond the propagation delay; never negative."""
-
-    distribution: Literal["uniform", "normal", "exponential"] = "uniform"
-    """Uniform from 0 to twice the mean, normal truncated to the same range, or exponential."""
-    mean: Seconds
-    """Its mean."""
-    std: PositiveSeconds | None = None
-    """Standard deviation of the normal before it is truncated; half of the mean when absent."""
-    in_order: bool = True
-    """Whether a message waits for those before it."""
-
-
-class OutageSection(Section):
-    """When the direction carries nothing: given windows, or random ones."""
-
-    windows: list[Annotated[tuple[Seconds, PositiveSeconds], Field(strict=False)]] | None = None
-    """Start and end of each."""
-    mean_up: PositiveSeconds | None = None
-    """Mean of the exponential times between random outages."""
-    mean_down: PositiveSeconds | None = None
-    """Mean of their exponential lengths."""
-    duration: PositiveSeconds = 3600.0
-    """How much is drawn; it repeats."""
-    seed: int | None = Field(None, ge=0, le=SEED_MAX)
-    """Fixes the draw; each replication has its own when absent."""
-
-    @model_validator(mode="after")
-    def _is_one_kind(self) -> Self:
-        random = (self.mean_up, self.mean_down)
-        if (self.windows is not None) == any(value is not None for value in random):
-            raise _refusal(
-                "must have either windows or mean_up and mean_down",
-                "write 'windows: [[10 s, 12 s]]' or 'mean_up: 60 s, mean_down: 2 s'",
-            )
-        if self.windows is not None and {"duration", "seed"} & self.model_fields_set:
-            raise _refusal("duration and seed have no effect on given windows", "remove them")
-        if self.windows is None and None in random:
-            raise _refusal("must have both mean_up and mean_down", "add the other")
-        edges = [edge for window in self.windows or () for edge in window]
-        if edges != sorted(set(edges)):
-            raise _refusal(
-                "must have windows that end after they start, in order, and apart",
-                "write 'windows: [[10 s, 12 s], [40 s, 41 s]]'",
-            )
-        return self
-
-    @model_serializer(mode="wrap")
-    def _what_counts(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what is absent, so that it reads back."""
-        options = {"duration"} - self.model_fields_set
-        return {
-            key: value
-            for key, value in handler(self).items()
-            if value is not None and key not in options
-        }
-
-
-class MarkovSection(Section):
-    """A rate that jumps between states: a continuous-time Markov chain, drawn up front."""
-
-    rates: list[BitRatePerSecondOrZero] = Field(min_length=2, max_length=1000)
-    """Rate of each state."""
-    dwell: list[PositiveSeconds]
-    """Mean of the exponential time in each state."""
-    transitions: list[list[float]] | None = None
-    """Probability of the next state, a row per state, zero on the diagonal; the neighbours in the
-    list with equal probability when absent."""
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        states = len(self.rates)
-        if len(self.dwell) != states:
-            raise _refusal("must have one dwell time per rate", f"give {states} dwell times")
-        if not any(self.rates):
-            raise _refusal("must not be zero for ever", "give a state a rate above zero")
-        rows = self.transitions
-        if rows is None:
-            return self
-        sound = len(rows) == states and all(
-            len(row) == states and min(row) >= 0 and row[index] == 0 and abs(sum(row) - 1) < 1e-9
-            for index, row in enumerate(rows)
-        )
-        if not sound:
-            raise _refusal(
-                f"must have {states} rows of {states} transitions that sum to 1,"
-                " none to the state itself",
-                "write [[0, 1], [1, 0]] for two states",
-            )
-        return self
-
-
-class TokenBucketSection(Section):
-    """A shaper: bursts at the peak rate while tokens last, then the token rate."""
-
-    rate: BitRatePerSecond
-    """Rate of the tokens."""
-    burst: PositiveBytes
-    """How many the bucket holds; it is full at the start."""
-    peak: BitRatePerSecond | None = None
-    """Rate while there are tokens; unlimited when absent."""
-
-    @model_validator(mode="after")
-    def _peak_is_above(self) -> Self:
-        if self.peak is not None and self.peak <= self.rate:
-            raise _refusal("must have a peak above its rate", "raise the peak or leave it out")
-        return self
 
 
 class DirectionSection(Section):
@@ -264,26 +122,26 @@ class DirectionSection(Section):
 
     @model_validator(mode="after")
     def _is_one_kind_with_its_own_options(self) -> Self:
-        kind = _exactly_one(self, CAPACITY_KINDS)
+        kind = exactly_one(self, CAPACITY_KINDS)
         for option, kinds in _OWNERS.items():
             if option in self.model_fields_set and kind not in kinds:
-                raise _refusal(
+                raise link_refusal(
                     f"{option} has no effect on a direction by {kind}",
                     f"remove it, or use it with {' or '.join(kinds)}",
                 )
         if self.schedule is not None:
             self._schedule_is_sound()
         if kind == "trace" and self.format is None:
-            raise _refusal(
+            raise link_refusal(
                 "a trace needs its format", f"add 'format:' and one of {', '.join(TRACE_FORMATS)}"
             )
         if (self.format == "csv") != (self.columns is not None):
-            raise _refusal(
+            raise link_refusal(
                 "columns belong to a csv trace, and it needs them",
                 "write 'columns: {time: t_ms ms, rate: bw kbit/s}' with 'format: csv'",
             )
         if self.columns is not None and set(self.columns) != {"time", "rate"}:
-            raise _refusal(
+            raise link_refusal(
                 "columns must name both time and rate",
                 "write 'columns: {time: t_ms ms, rate: bw kbit/s}'",
             )
@@ -296,42 +154,42 @@ class DirectionSection(Section):
     def _schedule_is_sound(self) -> None:
         times = [time for time, _ in self.schedule or ()]
         if times[0] != 0 or times != sorted(set(times)):
-            raise _refusal("a schedule must start at 0 s, with ascending times", "sort it")
+            raise link_refusal("a schedule must start at 0 s, with ascending times", "sort it")
         if self.repeat is not None and self.repeat <= times[-1]:
-            raise _refusal("a schedule must repeat after its last time", "lengthen repeat")
+            raise link_refusal("a schedule must repeat after its last time", "lengthen repeat")
         last = [rate for _, rate in self.schedule or ()][0 if self.repeat else -1 :]
         if not any(last):
-            raise _refusal(
+            raise link_refusal(
                 "a schedule must not be zero for ever", "end it above zero, or add repeat"
             )
 
     def _options_fit(self, kind: str) -> None:
         lossless = self.transport == "ideal"
         if self.loss is not None and lossless:
-            raise _refusal(
+            raise link_refusal(
                 "loss has no effect on transport ideal",
                 "add 'transport: udp', 'udp-arq', 'tcp-warm' or 'tcp-cold'",
             )
         if "attempts" in self.model_fields_set and self.transport in ("ideal", "udp"):
-            raise _refusal(
+            raise link_refusal(
                 f"attempts has no effect on transport {self.transport}",
                 "remove it, or use udp-arq or TCP",
             )
         by_packet = kind == "token_bucket" or self.format == "mahimahi"
         if by_packet and self.outage is not None:
-            raise _refusal(
+            raise link_refusal(
                 "an outage needs a capacity that is a rate over time",
                 "use rate, schedule, markov, generate or another format of trace",
             )
         if by_packet and self.loss is not None and self.transport.startswith("tcp"):
-            raise _refusal(
+            raise link_refusal(
                 "TCP with losses needs a capacity that is a rate over time",
                 "use udp-arq, or rate, schedule, markov, generate or another format of trace",
             )
         if (self.header or 0.0) >= self.mtu:
-            raise _refusal("header must leave room in the mtu", "lower it")
+            raise link_refusal("header must leave room in the mtu", "lower it")
         if not all((value or 0.0).is_integer() for value in (self.mtu, self.header, self.frame)):
-            raise _refusal("mtu, header and frame must be whole bytes", "round them")
+            raise link_refusal("mtu, header and frame must be whole bytes", "round them")
 
     @model_serializer(mode="wrap")
     def _what_counts(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -399,7 +257,7 @@ def parse_column(quantity: str, text: str) -> tuple[str, float]:
         value = 0.0
     if not name or not value:
         example = {"time": "t_ms ms", "rate": "bw kbit/s"}[quantity]
-        raise _refusal(
+        raise link_refusal(
             f"columns.{quantity} must be a name and a unit of {kind.what}, and is {text!r}",
             f"write '{quantity}: {example}'",
         )
@@ -451,27 +309,13 @@ class LinkSection(Section):
             if isinstance(section, float):
                 continue
             if section.token_bucket is not None or section.format == "mahimahi":
-                raise _refusal(
+                raise link_refusal(
                     f"a shared medium needs an {name} that is a rate over time",
                     "use another kind, or medium full-duplex",
                 )
             if section.buffer != BufferSection():
-                raise _refusal(
+                raise link_refusal(
                     f"a shared medium has no queue, so a buffer of the {name} has no effect",
                     "remove it, or use medium full-duplex",
                 )
         return self
-
-
-def _exactly_one(section: Section, names: tuple[str, ...]) -> str:
-    given = [name for name in names if getattr(section, name) is not None]
-    if len(given) != 1:
-        raise _refusal(
-            f"must have exactly one of {', '.join(names)}, and has {' and '.join(given) or 'none'}",
-            "keep one" if given else "add one",
-        )
-    return given[0]
-
-
-def _refusal(rule: str, remedy: str) -> PydanticCustomError:
-    return PydanticCustomError("link", "{rule}", {"rule": rule, "remedy": remedy})
