@@ -58,8 +58,8 @@ def app(debug: bool) -> None:
 
 
 for _command in (
-    run, simulate, prune, compare, link, validate, schema, train, train_bottleneck, networks, datasets,
-    criteria, devices,
+    run, simulate, prune, compare, link, validate, schema, train, train_bottleneck, networks,
+    datasets, criteria, devices,
 ):  # fmt: skip
     app.add_command(_command)
 

@@ -1,6 +1,5 @@
 """Devices and radios, and what a network costs on them in time and energy."""
 
-from flexrel_sim.hardware.codec_time import decode_time_s, encode_time_s
 from flexrel_sim.hardware.batching import (
     BatchTime,
     RooflineBatchTime,
@@ -9,6 +8,7 @@ from flexrel_sim.hardware.batching import (
     linear_batch_time,
     roofline_batch_time,
 )
+from flexrel_sim.hardware.codec_time import decode_time_s, encode_time_s
 from flexrel_sim.hardware.devices import Device, Rate, find_device, list_devices
 from flexrel_sim.hardware.energy import ComputeEnergy, battery_life_h, compute_energy
 from flexrel_sim.hardware.profiled import FUSED_KINDS, ProfiledTable
@@ -34,8 +34,6 @@ __all__ = [
     "Rate",
     "RooflineBatchTime",
     "SparseKernels",
-    "decode_time_s",
-    "encode_time_s",
     "SparseTable",
     "StructuredKernels",
     "TableBatchTime",
@@ -43,6 +41,8 @@ __all__ = [
     "batch_time",
     "battery_life_h",
     "compute_energy",
+    "decode_time_s",
+    "encode_time_s",
     "find_device",
     "find_radio",
     "layer_time_s",

@@ -48,6 +48,12 @@ class Radio(Section):
     assumptions: str = ""
     """What no source states."""
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether its energy is zero whatever it does."""
+        slopes = (self.transmit_j_per_bit, self.receive_j_per_bit)
+        return not any((*slopes, self.active_power_w, self.tail_power_w, self.idle_power_w))
+
 
 def list_radios() -> dict[str, Radio]:
     """Give all presets by name; ``none`` is a radio whose energy is zero, and says so."""

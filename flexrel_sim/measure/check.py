@@ -9,8 +9,8 @@ from pathlib import Path
 
 from flexrel_sim.datasets import DatasetInfo, open_dataset
 from flexrel_sim.errors import CheckpointError, DatasetError, Fault, ScenarioError
-from flexrel_sim.measure.data_check import data_faults
 from flexrel_sim.measure.codec_check import bottleneck_of, codec_faults
+from flexrel_sim.measure.data_check import data_faults
 from flexrel_sim.measure.pruning_check import (
     Tell,
     network_faults,

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flexrel_sim.hardware import Device, find_device, service_time_s
+import numpy as np
+
+from flexrel_sim.hardware import (
+    Device,
+    NetworkTraits,
+    batch_time,
+    decode_time_s,
+    encode_time_s,
+    find_device,
+    find_radio,
+    layer_times,
+    roofline_batch_time,
+    service_time_s,
+)
 from flexrel_sim.links.resolve import ResolvedLink
-from flexrel_sim.profile import Layer, Profile
+from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import SystemScenario
-from flexrel_sim.scenario.schema import BatchSection
+from flexrel_sim.scenario.device_sections import BatchTimeSection
+from flexrel_sim.scenario.schema import EdgeSection, ServerSection
 from flexrel_sim.simulation.system import Pool, System
 
 __all__ = ["build_system"]
@@ -41,32 +55,35 @@ def build_system(
     Raises
     ------
     LookupError
-        If a device is unknown.
+        If a device or radio is unknown.
     ScenarioError
-        If a device file is wrong.
+        If a device or radio file is wrong.
     """
-    edge_device = find_device(scenario.edge.device, folder)
-    server_device = find_device(scenario.server.device, folder)
+    edge_device = find_device(scenario.edge.device, folder, profile, "head")
+    server_device = find_device(scenario.server.device, folder, profile, "tail")
     where = scenario.calibration.where
     device = {"edge": edge_device, "server": server_device}.get(where)
     calibration_s = 0.0 if device is None else _calibration_s(device, profile)
-    halves = {"edge": profile.head, "server": profile.tail}
-    given = {"edge": scenario.edge.service_time, "server": scenario.server.service_time}
     workload, other = scenario.workload, scenario.server.background
+    labels: dict[str, str] = {}
+    edge_s = _head_s(scenario.edge, edge_device, profile, labels)
     return System(
-        edge_s=_half_s(given["edge"], edge_device, profile.head),
+        edge_s=edge_s,
         uplink=link.uplink,
         downlink=link.downlink,
-        pool=_pool(scenario, server_device, profile, calibration_s),
+        pool=_pool(scenario, server_device, profile, calibration_s, labels),
         answer_bytes=profile.answer_bytes,
         crosses_link=profile.crosses_link,
         edge_power_w=edge_device.active_power_w,
+        edge_idle_power_w=edge_device.idle_power_w,
+        radio=find_radio(scenario.edge.radio, folder),
+        battery_j=scenario.edge.battery,
         devices=scenario.edge.count,
         edge_buffer=-1 if scenario.edge.buffer is None else scenario.edge.buffer,
         medium=scenario.link.medium,
         deadline_s=float("inf") if workload.deadline is None else workload.deadline,
         drop_late=workload.late == "drop",
-        estimated=tuple(name for name, half in halves.items() if half and given[name] is None),
+        labels=labels,
         calibration_s=calibration_s,
         calibration_energy_j=0.0 if device is None else device.active_power_w * calibration_s,
         calibration_where=where,
@@ -76,9 +93,29 @@ def build_system(
     )
 
 
-def _pool(scenario: SystemScenario, device: Device, profile: Profile, calibration_s: float) -> Pool:
+def _head_s(edge: EdgeSection, device: Device, profile: Profile, labels: dict[str, str]) -> float:
+    """Give the time of head and encoder on the edge."""
+    half_s = 0.0
+    if profile.head:
+        times = layer_times(device, profile.head, traits=NetworkTraits.of(profile))
+        half_s = times.total_s if edge.service_time is None else edge.service_time
+        labels["edge"] = times.label if edge.service_time is None else "given"
+    if not profile.crosses_link:
+        return half_s
+    if edge.codec_time is not None:
+        return half_s + edge.codec_time
+    return half_s + encode_time_s(device, profile.codec)
+
+
+def _pool(
+    scenario: SystemScenario,
+    device: Device,
+    profile: Profile,
+    calibration_s: float,
+    labels: dict[str, str],
+) -> Pool:
     server, batch = scenario.server, scenario.server.batch
-    batch_s = _batch_s(batch, server.service_time, device, profile.tail)
+    batch_s = _batch_s(server, device, profile, labels)
     timeout_s = 0.0 if batch is None else batch.timeout
     if batch is not None and batch.answer_within is not None:
         timeout_s = max(0.0, batch.answer_within - batch_s[-1])
@@ -93,18 +130,23 @@ def _pool(scenario: SystemScenario, device: Device, profile: Profile, calibratio
 
 
 def _batch_s(
-    batch: BatchSection | None, given_s: float | None, device: Device, tail: tuple[Layer, ...]
+    server: ServerSection, device: Device, profile: Profile, labels: dict[str, str]
 ) -> tuple[float, ...]:
-    """Give the times of batches of every size, from none on."""
-    if batch is None or not tail:
-        size = 1 if batch is None else batch.size
-        return (0.0, *(_half_s(given_s, device, tail) for _ in range(size)))
-    sizes = range(1, batch.size + 1)
-    if batch.table:
-        return (0.0, *batch.table)
-    if batch.each is not None:
-        return (0.0, *((batch.fixed or 0.0) + batch.each * size for size in sizes))
-    return (0.0, *(service_time_s(device, tail, batch=size) for size in sizes))
+    """Give the times of decoder and tail for batches of every size, from none on."""
+    sizes = np.arange(1, (1 if server.batch is None else server.batch.size) + 1)
+    decode_s = server.codec_time
+    if decode_s is None:
+        decode_s = decode_time_s(device, profile.codec) if profile.crosses_link else 0.0
+    tail_s = np.zeros(sizes.size)
+    if profile.tail:
+        estimate = roofline_batch_time(device, profile.tail, NetworkTraits.of(profile))
+        section = BatchTimeSection() if server.batch is None else server.batch.time
+        times = batch_time(section, estimate, server.service_time)
+        tail_s, labels["server"] = times.time_s(sizes), times.label
+        if server.service_time is not None and section.model == "roofline":
+            # Stretched to meet it, up to a rounding.
+            tail_s[0] = server.service_time
+    return (0.0, *(tail_s + decode_s * sizes).tolist())
 
 
 def _calibration_s(device: Device, profile: Profile) -> float:
@@ -115,9 +157,3 @@ def _calibration_s(device: Device, profile: Profile) -> float:
     # The profile's layers are the pruned network's; the pass is made before anything is removed.
     forward_s = service_time_s(device, profile.layers) * calibration.dense_macs / profile.macs
     return calibration.samples * calibration.forward_passes * forward_s
-
-
-def _half_s(given_s: float | None, device: Device, half: tuple[Layer, ...]) -> float:
-    if not half:
-        return 0.0
-    return service_time_s(device, half) if given_s is None else given_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
 from flexrel_sim.scenario import SystemScenario
@@ -84,6 +85,6 @@ def _failures(path: str, failures: FailureSection) -> Iterator[Finding]:
     elif not failures.windows and None in by_chance:
         yield path, "needs both mean_up and mean_down", None, "add the other"
     ends = [end for window in failures.windows for end in window]
-    if any(later <= earlier for earlier, later in zip(ends, ends[1:], strict=False)):
+    if any(later <= earlier for earlier, later in pairwise(ends)):
         rule = "must end after they start, in order and apart"
         yield f"{path}.windows", rule, failures.windows, "sort them, and join those that touch"

@@ -65,7 +65,8 @@ class Clock(simpy.Environment):
         if time_s == float("inf"):
             return
         event = _Call(self, action, arguments)
-        heappush(self._queue, (time_s, phase * _SEQUENCES + sequence, next(self._eid), event))
+        entry: Any = (time_s, phase * _SEQUENCES + sequence, next(self._eid), event)
+        heappush(self._queue, entry)
 
     def pass_on(self, sequence: int, action: Callable[..., None], *arguments: Any) -> None:
         """Call a function as an arrival of this instant: at once, if nothing comes before it."""

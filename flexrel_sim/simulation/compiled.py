@@ -18,7 +18,7 @@ from flexrel_sim.links import Direction, PiecewiseConstant
 from flexrel_sim.links.fifo import fifo, fifo_state
 from flexrel_sim.links.sharing import processor_sharing, sharing_state
 from flexrel_sim.simulation.draws import Draws, no_windows
-from flexrel_sim.simulation.jobs import Jobs, server_jobs
+from flexrel_sim.simulation.jobs import server_jobs
 from flexrel_sim.simulation.kernels import edge_queue, edge_queue_with_limits, worker_queue
 from flexrel_sim.simulation.pool_kernel import pool_queue
 from flexrel_sim.simulation.rows import Rows
@@ -117,7 +117,7 @@ class CompiledEngine:
             return
         down = self.edge_down or no_windows(system.devices)
         start_s, end_s, outcome, ended_s = edge_queue_with_limits(
-            *arguments, system.edge_buffer, tuple(down)
+            *arguments, system.edge_buffer, down
         )
         rows["edge_start_s"], rows["edge_end_s"] = start_s, end_s
         rows.drop(outcome > 0, EDGE_REASONS[outcome], ended_s)
@@ -187,12 +187,12 @@ class CompiledEngine:
         order = np.argsort(jobs.arrival_s, kind="stable")
         failures = self.server_down or no_windows(pool.workers)
         result = pool_queue(
-            Jobs(*(column[order] for column in jobs)),
+            jobs.taken(order),
             np.array(pool.batch_s),
             pool.timeout_s,
             pool.workers,
             pool.buffer,
-            tuple(failures),
+            failures,
             pool.requeue,
             pool.held_s,
         )
@@ -232,7 +232,7 @@ def _order(
     """
     if turn is not None:
         return np.lexsort((turn, came_s))
-    if came_s.size < 2 or bool((came_s[1:] >= came_s[:-1]).all()):  # noqa: PLR2004 - no pair
+    if came_s.size < 2 or bool((came_s[1:] >= came_s[:-1]).all()):
         return None
     return np.argsort(came_s, kind="stable")
 

@@ -118,7 +118,7 @@ class Draws:
     server_down: Windows | None = field(default=None)
 
 
-def draw(
+def draw(  # noqa: PLR0913, PLR0917 - all that chance hangs on
     workload: WorkloadSection,
     samples: int,
     services: tuple[Service, Service],

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from flexrel_sim.simulation.energy import EnergyAccount
 from flexrel_sim.simulation.quantiles import Quantiles
 from flexrel_sim.simulation.system import System
 from flexrel_sim.simulation.trace import DROPPED, IN_FLIGHT, REASONS, Trace
@@ -70,19 +71,18 @@ class Figures:
         self.span_s = dict.fromkeys(names, 0.0)
         self.busy_s = dict.fromkeys(STAGE_NAMES, 0.0)
         self.answers_in_window = 0
-        self.edge_compute_s = 0.0
+        self.energy = EnergyAccount(system)
         self.bytes = dict.fromkeys(("payload_bytes", "uplink_bytes", "downlink_bytes"), 0)
         self.retransmissions = 0
 
     def add(self, trace: Trace) -> None:
         """Add a part of the replication's trace; each request once, in any order."""
         self._add_window(trace)
+        self.energy.add(trace)
         counted = trace.created_s >= self.window.start_s
         if not counted.all():
             trace = trace.taken(counted)
         self.counted += trace.created_s.size
-        start_s, end_s = _spent(trace, "edge")
-        self.edge_compute_s += float(np.nansum(end_s - start_s))
         self.retransmissions += int(trace.retransmissions.sum())
         self._add_bytes(trace)
         self.dropped += np.bincount(trace.reason, minlength=len(REASONS))
@@ -106,7 +106,7 @@ class Figures:
         self.answers_in_window += int(inside.sum())
         stages = STAGE_NAMES if self.system.crosses_link else ("edge",)
         for stage in stages:
-            start_s, end_s = _spent(trace, stage)
+            start_s, end_s = trace.occupied_s(stage)
             start_s = np.clip(start_s, window.start_s, window.end_s)
             end_s = np.clip(end_s, window.start_s, window.end_s)
             if self.system.medium == "shared" and stage in ("uplink", "downlink"):
@@ -132,7 +132,8 @@ class Figures:
         Returns
         -------
         dict
-            Latencies are over answered requests, all else over all counted ones.
+            Latencies are over answered requests, energies over all requests of the run, all else
+            over counted ones.
 
         Raises
         ------
@@ -158,17 +159,7 @@ class Figures:
         figures["uplink_wire_bytes"] = self.bytes["uplink_bytes"] / self.counted
         figures["downlink_wire_bytes"] = self.bytes["downlink_bytes"] / self.counted
         figures["retransmissions"] = self.retransmissions / self.counted
-        compute_s = self.edge_compute_s / self.counted
-        figures["edge_compute_energy_j"] = self.system.edge_power_w * compute_s
-        return figures
-
-
-def _spent(trace: Trace, stage: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give when each request occupied a stage; a service that a failure cut short ends there."""
-    columns = trace.columns()
-    start_s, end_s = columns[f"{stage}_start_s"], columns[f"{stage}_end_s"]
-    cut = np.isnan(end_s) & ~np.isnan(start_s)
-    return start_s, np.where(cut, trace.ended_s, end_s) if cut.any() else end_s
+        return figures | self.energy.values(self.window.end_s)
 
 
 def _covered_s(start_s: NDArray[np.float64], end_s: NDArray[np.float64]) -> float:

@@ -37,6 +37,16 @@ class Jobs(NamedTuple):
     tier: NDArray[np.int64]
     expires_s: NDArray[np.float64]
 
+    def taken(self, order: NDArray[np.int64]) -> Jobs:
+        """Give the jobs in another order."""
+        return Jobs(
+            self.arrival_s[order],
+            self.service_s[order],
+            self.factor[order],
+            self.tier[order],
+            self.expires_s[order],
+        )
+
 
 def server_jobs(
     system: System, background: Background | None, rows: Rows, arrival_s: NDArray[np.float64]

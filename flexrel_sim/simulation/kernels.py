@@ -10,15 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from flexrel_sim.links.compiled import compiled
 from flexrel_sim.simulation.outcomes import CRASHED, DOWN, FULL
 
 __all__ = ["edge_queue", "edge_queue_with_limits", "worker_queue"]
 
 
-@njit(cache=True)
+@compiled
 def edge_queue(
     arrival_s: NDArray[np.float64],
     service_s: NDArray[np.float64],
@@ -53,7 +53,7 @@ def edge_queue(
     return start_s, end_s
 
 
-@njit(cache=True)
+@compiled
 def edge_queue_with_limits(
     arrival_s: NDArray[np.float64],
     service_s: NDArray[np.float64],
@@ -131,7 +131,7 @@ def edge_queue_with_limits(
     return start_s, end_s, outcome, ended_s
 
 
-@njit(cache=True)
+@compiled
 def worker_queue(
     arrival_s: NDArray[np.float64],
     service_s: NDArray[np.float64],

@@ -6,12 +6,12 @@ arrivals both give the same times.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from flexrel_sim.links.compiled import compiled
 from flexrel_sim.simulation.jobs import Jobs
 from flexrel_sim.simulation.outcomes import CRASHED, EXPIRED, FULL
 
@@ -45,7 +45,7 @@ class _Result(NamedTuple):
     turn: NDArray[np.int64]
 
 
-@njit(cache=True)
+@compiled
 def _push_back(queues: _Queues, queue: int, job: int) -> None:
     queues.behind[job] = -1
     if queues.tail[queue] >= 0:
@@ -56,7 +56,7 @@ def _push_back(queues: _Queues, queue: int, job: int) -> None:
     queues.length[queue] += 1
 
 
-@njit(cache=True)
+@compiled
 def _push_front(queues: _Queues, queue: int, job: int) -> None:
     queues.behind[job] = queues.head[queue]
     queues.head[queue] = job
@@ -65,9 +65,9 @@ def _push_front(queues: _Queues, queue: int, job: int) -> None:
     queues.length[queue] += 1
 
 
-@njit(cache=True)
+@compiled
 def _pop(queues: _Queues, queue: int) -> int:
-    job = queues.head[queue]
+    job = int(queues.head[queue])
     queues.head[queue] = queues.behind[job]
     if queues.head[queue] < 0:
         queues.tail[queue] = -1
@@ -76,12 +76,12 @@ def _pop(queues: _Queues, queue: int) -> int:
     return job
 
 
-@njit(cache=True)
+@compiled
 def _queue_of(jobs: Jobs, job: int) -> int:
-    return 2 * jobs.tier[job] + (0 if np.isnan(jobs.service_s[job]) else 1)
+    return int(2 * jobs.tier[job] + (0 if np.isnan(jobs.service_s[job]) else 1))
 
 
-@njit(cache=True)
+@compiled
 def _ready_queue(jobs: Jobs, queues: _Queues, now: float, size: int, timeout_s: float) -> int:
     """Give the queue to serve next, or -1: of the first tier that is ready, the oldest."""
     for tier in range(queues.head.size // 2):
@@ -98,7 +98,7 @@ def _ready_queue(jobs: Jobs, queues: _Queues, now: float, size: int, timeout_s: 
     return -1
 
 
-@njit(cache=True)
+@compiled
 def _closing_s(jobs: Jobs, queues: _Queues, timeout_s: float) -> float:
     """Give when the first incomplete batch has waited long enough."""
     first = np.inf
@@ -108,8 +108,8 @@ def _closing_s(jobs: Jobs, queues: _Queues, timeout_s: float) -> float:
     return first
 
 
-@njit(cache=True)
-def _dispatch(
+@compiled
+def _dispatch(  # noqa: PLR0913, PLR0917 - compiled functions share no object
     jobs: Jobs,
     queues: _Queues,
     workers: _Workers,
@@ -150,7 +150,7 @@ def _dispatch(
     return turn
 
 
-@njit(cache=True)
+@compiled
 def _finish(queues: _Queues, workers: _Workers, result: _Result, worker: int, now: float) -> None:
     job = workers.first_job[worker]
     while job >= 0:
@@ -161,8 +161,8 @@ def _finish(queues: _Queues, workers: _Workers, result: _Result, worker: int, no
     workers.done_s[worker] = np.inf
 
 
-@njit(cache=True)
-def _fail(
+@compiled
+def _fail(  # noqa: PLR0913, PLR0917 - compiled functions share no object
     jobs: Jobs,
     queues: _Queues,
     workers: _Workers,
@@ -193,8 +193,8 @@ def _fail(
     workers.done_s[worker] = np.inf
 
 
-@njit(cache=True)
-def pool_queue(
+@compiled
+def pool_queue(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 - one event loop
     jobs: Jobs,
     batch_s: NDArray[np.float64],
     timeout_s: float,

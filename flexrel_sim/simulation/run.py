@@ -25,7 +25,7 @@ from flexrel_sim.simulation.requests import requests, trace_of
 from flexrel_sim.simulation.store import KeepTrace
 from flexrel_sim.simulation.streams import Streams
 from flexrel_sim.simulation.summary import Summary, summarise
-from flexrel_sim.simulation.system import Stage, System
+from flexrel_sim.simulation.system import Stage
 from flexrel_sim.simulation.trace import Trace
 from flexrel_sim.simulation.workload import arrivals_in_parts
 
@@ -195,6 +195,7 @@ class _Run:
             many > _PARTS_FROM
             and scenario.workload.arrivals in ("poisson", "bursty", "diurnal")
             and not any(disturbances)
+            and self.system.radio.is_silent
             and comes_in_parts(self.system)
         )
 

@@ -121,8 +121,9 @@ class SimpyEngine:
     def _link_media(self) -> dict[str, FifoMedium | SharedMedium]:
         if self.system.medium == "half-duplex":
             return dict.fromkeys(LINES, self._medium(FifoMedium, *LINES))
-        kind = SharedMedium if self.system.medium == "shared" else FifoMedium
-        return {name: self._medium(kind, name) for name in LINES}
+        if self.system.medium == "shared":
+            return {name: self._medium(SharedMedium, name) for name in LINES}
+        return {name: self._medium(FifoMedium, name) for name in LINES}
 
     def _medium(self, kind: type[M], *names: str) -> M:
         sizes = {name: self.rows[f"{name}_bytes"].tolist() for name in names}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from flexrel_sim.simulation.clock import DONE, FAILURE, Clock
 from flexrel_sim.simulation.outcomes import CRASHED, DOWN, FULL
 
-__all__ = ["DeviceStage", "FifoLine", "Window"]
+__all__ = ["DeviceStage", "Window"]
 
 Window = tuple[float, float]
 
@@ -37,7 +37,7 @@ class DeviceStage:
         Told the request, the outcome (`on_end`), and the time.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - a stage is its rules
         self,
         clock: Clock,
         service_s: Sequence[float],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from flexrel_sim.profile import Profile
 from flexrel_sim.simulation.figures import EDGE_SPANS, SPANS, Figures, Window
 from flexrel_sim.simulation.system import Stage, System
@@ -109,7 +111,7 @@ def summarise(
         "calibration_energy_j": system.calibration_energy_j,
     }
     metrics |= {name: Estimate(value, value, value) for name, value in facts.items()}
-    dropped = sum(own.dropped for own in figures)
+    dropped = np.sum([own.dropped for own in figures], axis=0)
     return Summary(
         metrics=metrics | {"accuracy": profile.accuracy},
         shares=_shares(figures, system),

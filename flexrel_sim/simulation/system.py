@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
+from flexrel_sim.hardware import Radio, list_radios
 from flexrel_sim.links import Buffer, Direction
 
 __all__ = ["Pool", "Stage", "System"]
@@ -76,7 +78,7 @@ class Pool:
     @property
     def is_plain(self) -> bool:
         """Whether requests are served one by one, with unlimited waiting room."""
-        return len(self.batch_s) == 2 and self.buffer < 0 and self.held_s == 0  # noqa: PLR2004
+        return len(self.batch_s) == 2 and self.buffer < 0 and self.held_s == 0
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,12 @@ class System:
         Bytes of one answer.
     crosses_link
         False where the edge computes everything, and a request ends there.
-    edge_power_w
-        Power of an edge device while it computes.
+    edge_power_w, edge_idle_power_w
+        Power of an edge device while it computes, and while it waits; None where nobody says.
+    radio
+        Of every edge device.
+    battery_j
+        What each holds; None without a battery.
     devices
         How many edge devices there are.
     edge_buffer
@@ -109,8 +115,9 @@ class System:
         An answer later than this after creation is late.
     drop_late
         Whether the server discards requests whose deadline is past instead of starting them.
-    estimated
-        Stages whose service time is a roofline estimate rather than the user's measurement.
+    labels
+        Where the service times of edge and server are from: ``given``, ``profiled`` or
+        ``estimated``; absent where nothing is computed.
     calibration_s
         Time that the calibration pass takes where it runs; 0 offline.
     calibration_energy_j
@@ -128,16 +135,24 @@ class System:
     answer_bytes: int
     crosses_link: bool
     edge_power_w: float
+    edge_idle_power_w: float | None = None
+    radio: Radio = field(default_factory=lambda: list_radios()["none"])
+    battery_j: float | None = None
     devices: int = 1
     edge_buffer: int = -1
     medium: Literal["full-duplex", "half-duplex", "shared"] = "full-duplex"
     deadline_s: float = float("inf")
     drop_late: bool = False
-    estimated: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
     calibration_s: float = 0.0
     calibration_energy_j: float = 0.0
     calibration_where: str = "offline"
     other_load: float = 0.0
+
+    @property
+    def estimated(self) -> tuple[str, ...]:
+        """Stages whose service time is a roofline estimate."""
+        return tuple(stage for stage, label in self.labels.items() if label == "estimated")
 
     @property
     def workers(self) -> int:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from flexrel_sim.simulation.outcomes import CRASHED, DOWN, EXPIRED, FULL
 
 __all__ = [
-    "EDGE_REASONS",
-    "POOL_REASONS",
     "DROPPED",
+    "EDGE_REASONS",
     "IN_FLIGHT",
     "OUTCOMES",
+    "POOL_REASONS",
     "REASONS",
     "STAMPS",
     "Trace",
@@ -158,6 +158,13 @@ class Trace:
     def answered(self) -> NDArray[np.bool_]:
         """Which requests were answered, late ones among them."""
         return self.outcome < DROPPED
+
+    def occupied_s(self, stage: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give when each request occupied a stage; what a failure cut short ended there."""
+        start_s = getattr(self, f"{stage}_start_s")
+        end_s = getattr(self, f"{stage}_end_s")
+        cut = np.isnan(end_s) & ~np.isnan(start_s)
+        return start_s, np.where(cut, self.ended_s, end_s) if cut.any() else end_s
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Give all columns by name."""

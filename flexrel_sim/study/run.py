@@ -12,7 +12,7 @@ from flexrel_sim.hardware import find_device
 from flexrel_sim.measure import Checked, MeasureSpec, cached_profile, check, keep_profile
 from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile, SystemScenario
-from flexrel_sim.simulation import Unstable, Summary, simulate_point
+from flexrel_sim.simulation import Summary, Unstable, simulate_point
 from flexrel_sim.simulation.check import system_findings
 from flexrel_sim.simulation.store import KeepTrace, trace_writer
 from flexrel_sim.study.executor import run_tasks

@@ -194,7 +194,7 @@ def test_the_loads_and_the_busiest_stage_follow_the_rate(traces: list[Trace]) ->
 
 
 def test_the_stages_that_are_estimates_are_named(traces: list[Trace]) -> None:
-    system = lone_system(estimated=("server",))
+    system = lone_system(labels={"edge": "given", "server": "estimated"})
     assert summary_of(traces, system, Window(0.0, 40.0)).estimated == ("server",)
 
 

@@ -1,0 +1,80 @@
+"""Energy of the edge devices over a run: computing, idle, and the radio."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flexrel_sim.hardware import RadioMeter, Transfers, battery_life_h
+from flexrel_sim.simulation.system import System
+from flexrel_sim.simulation.trace import Trace
+
+__all__ = ["EnergyAccount"]
+
+
+class EnergyAccount:
+    """What the devices of one replication draw from time zero to its end.
+
+    Parameters
+    ----------
+    system
+        Powers, radio and battery.
+    """
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.requests = 0
+        self.compute_s = self.end_s = 0.0
+        self.radio = RadioMeter(system.radio, system.devices)
+
+    def add(self, trace: Trace) -> None:
+        """Add a part of the trace; on the radio no part may begin before the one before it."""
+        self.requests += trace.created_s.size
+        start_s, end_s = trace.occupied_s("edge")
+        self.compute_s += float(np.nansum(end_s - start_s))
+        if trace.created_s.size:
+            self.end_s = max(self.end_s, trace.created_s[-1], np.nanmax(trace.ended_s, initial=0))
+        if self.system.crosses_link and not self.system.radio.is_silent:
+            self.radio.add(
+                transmit=_transfers(trace, "uplink"), receive=_transfers(trace, "downlink")
+            )
+
+    def values(self, run_s: float) -> dict[str, float]:
+        """Give energies per request, and how long a battery lasts.
+
+        Parameters
+        ----------
+        run_s
+            The run lasts at least this long.
+
+        Returns
+        -------
+        dict
+            Joules; what a device file does not tell, or no battery is there for, is absent.
+        """
+        system, end_s = self.system, max(run_s, self.end_s)
+        waiting_s = system.devices * end_s - self.compute_s
+        radio_j = float(np.sum(self.radio.finish(end_s).total_j))
+        compute_j = system.edge_power_w * self.compute_s
+        energies = {"edge_compute_energy_j": compute_j, "edge_radio_energy_j": radio_j}
+        if system.edge_idle_power_w is not None:
+            idle_j = system.edge_idle_power_w * waiting_s
+            energies |= {
+                "edge_idle_energy_j": idle_j,
+                "edge_energy_j": compute_j + idle_j + radio_j,
+            }
+        values = {name: energy_j / self.requests for name, energy_j in energies.items()}
+        if system.battery_j is not None and "edge_energy_j" in energies:
+            mean_power_w = energies["edge_energy_j"] / (end_s * system.devices)
+            values["battery_life_h"] = float(battery_life_h(system.battery_j, mean_power_w))
+        return values
+
+
+def _transfers(trace: Trace, name: str) -> Transfers:
+    """Give the times at which a direction carried something, of requests that came so far."""
+    start_s, end_s = trace.occupied_s(name)
+    known: NDArray[np.bool_] = ~np.isnan(start_s) & ~np.isnan(end_s)
+    sizes = getattr(trace, f"{name}_bytes")
+    return Transfers(
+        start_s[known], end_s[known], sizes[known], trace.device[known].astype(np.int64)
+    )
