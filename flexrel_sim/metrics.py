@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["METRICS", "Metric", "delta_text"]
+__all__ = ["METRICS", "OPTIONAL_METRICS", "Metric", "delta_text"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,9 @@ _ALL = (
     Metric("calibration_energy_j", "energy of the calibration pass, once", "J", "min"),
     Metric("accuracy", "accuracy", "", "max"),
 )
+
+OPTIONAL_METRICS: Final = frozenset({"edge_idle_energy_j", "edge_energy_j", "battery_life_h"})
+"""Figures that are absent where nobody says what they need: an idle power, a battery."""
 
 METRICS: Final[dict[str, Metric]] = {metric.name: metric for metric in _ALL}
 

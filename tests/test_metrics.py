@@ -6,14 +6,14 @@ def test_every_metric_is_found_by_its_own_name() -> None:
 
 
 def test_a_metric_name_ends_in_its_unit_where_it_has_one() -> None:
-    endings = {"s": "_s", "1/s": "_per_s", "B": "_bytes", "J": "_j", "": ""}
+    endings = {"s": "_s", "1/s": "_per_s", "B": "_bytes", "J": "_j", "h": "_h", "": ""}
     assert {metric.unit for metric in METRICS.values()} == set(endings)
     assert all(name.endswith(endings[metric.unit]) for name, metric in METRICS.items())
 
 
-def test_more_is_better_for_throughput_and_accuracy_alone() -> None:
+def test_more_is_better_for_throughput_accuracy_and_battery_life_alone() -> None:
     more = {name for name, metric in METRICS.items() if metric.better == "max"}
-    assert more == {"throughput_per_s", "accuracy"}
+    assert more == {"throughput_per_s", "accuracy", "battery_life_h"}
 
 
 def test_labels_are_unique_and_not_empty() -> None:

@@ -139,11 +139,11 @@ def _point_data(point: PointResult) -> dict[str, Any]:
     outcome = point.outcome
     return data | {
         "busiest": outcome.busiest,
+        "engine": outcome.engine,
+        "dropped": outcome.dropped,
+        "quantiles": "sketched" if outcome.sketched else "exact",
         "counted_requests": outcome.counted_requests,
-        "service_times": {
-            stage: "estimated" if stage in outcome.estimated else "given"
-            for stage in ("edge", "server")
-        },
+        "service_times": dict(outcome.labels),
         "metrics": {name: asdict(estimate) for name, estimate in outcome.metrics.items()},
         "shares": {name: asdict(share) for name, share in outcome.shares.items()},
     }

@@ -242,7 +242,7 @@ class SystemScenario(Section):
                 },
             )
         counted = max(0.0, requests * counted_s / self.workload.duration)
-        if counted < _COUNTED_REQUESTS_MIN:
+        if not math.isnan(requests) and counted < _COUNTED_REQUESTS_MIN:
             raise PydanticCustomError(
                 "counted_requests",
                 "{rule}",

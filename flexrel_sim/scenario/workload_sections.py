@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from flexrel_sim.scenario.section import Section
 from flexrel_sim.units import EventRatePerSecond, PositiveSeconds, Seconds
@@ -64,3 +65,14 @@ class WorkloadSection(Section):
     """Whether the server still starts a request whose deadline is past."""
     urgent_share: float = Field(0.0, ge=0, le=1)
     """Share of requests, at random, that the server serves before all others (tier 0)."""
+
+    @model_validator(mode="after")
+    def _has_a_rate(self) -> Self:
+        if self.rate is None and self.arrivals not in ("closed", "replay"):
+            context = {
+                "path": ("workload", "rate"),
+                "rule": "is required",
+                "remedy": f"add it: {type(self).model_fields['rate'].description}",
+            }
+            raise PydanticCustomError("rate", "{rule}", context)
+        return self

@@ -54,6 +54,7 @@ def system_findings(scenario: SystemScenario) -> Iterator[Finding]:
     if batch is not None and batch.answer_within is not None and batch.timeout > 0:
         rule = "takes the place of timeout"
         yield "server.batch.answer_within", rule, batch.answer_within, "keep one of them"
+    yield from _unknown_figures(scenario)
     if scenario.workload.arrivals == "periodic" and scenario.expected_requests > _PERIODIC_MAX:
         yield (
             "workload.rate",
@@ -61,6 +62,13 @@ def system_findings(scenario: SystemScenario) -> Iterator[Finding]:
             f"{scenario.expected_requests:.3g}",
             "shorten the run, or use arrivals: poisson, which comes in parts",
         )
+
+
+def _unknown_figures(scenario: SystemScenario) -> Iterator[Finding]:
+    for section in ("objectives", "constraints"):
+        if "battery_life_h" in getattr(scenario, section) and scenario.edge.battery is None:
+            rule = "needs a battery"
+            yield f"{section}.battery_life_h", rule, None, "add edge.battery, such as '10 Wh'"
 
 
 def _workload(workload: WorkloadSection) -> Iterator[Finding]:

@@ -49,8 +49,9 @@ class Summary:
         The stage with the highest ρ.
     counted_requests
         Requests behind the simulated metrics, all replications together.
-    estimated
-        Stages whose service time is a roofline estimate.
+    labels
+        Where the service times of edge and server are from: ``given``, ``profiled`` or
+        ``estimated``.
     engine
         Which engine simulated it.
     dropped
@@ -64,10 +65,15 @@ class Summary:
     loads: dict[str, float]
     busiest: str
     counted_requests: int
-    estimated: tuple[str, ...]
+    labels: dict[str, str]
     engine: str = "simpy"
     dropped: dict[str, int] = field(default_factory=dict)
     sketched: bool = False
+
+    @property
+    def estimated(self) -> tuple[str, ...]:
+        """Stages whose service time is a roofline estimate."""
+        return tuple(stage for stage, label in self.labels.items() if label == "estimated")
 
 
 def summarise(
@@ -118,7 +124,7 @@ def summarise(
         loads=loads,
         busiest=max(stages, key=lambda stage: loads[stage.name]).name,
         counted_requests=sum(own.counted for own in figures),
-        estimated=system.estimated,
+        labels=dict(system.labels),
         engine=engine,
         dropped={
             reason: int(count)

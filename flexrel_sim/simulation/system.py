@@ -150,11 +150,6 @@ class System:
     other_load: float = 0.0
 
     @property
-    def estimated(self) -> tuple[str, ...]:
-        """Stages whose service time is a roofline estimate."""
-        return tuple(stage for stage, label in self.labels.items() if label == "estimated")
-
-    @property
     def workers(self) -> int:
         """Workers of the server."""
         return self.pool.workers

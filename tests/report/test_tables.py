@@ -27,7 +27,7 @@ def test_the_folder_holds_all_that_came_of_the_run(finished):
         "scenario.yaml",
         "summary.json",
         "table.csv",
-        "trace.parquet",
+        "traces",
         "provenance.json",
         "profiles",
         "accuracy_against_ratio.png",
@@ -69,7 +69,7 @@ def test_every_row_of_the_table_says_its_operating_point_and_its_metrics(finishe
     for row, point in zip(rows, finished.result.points, strict=True):
         assert row["cut"] == point.profile.operating_point["split"]["cut"]
         assert float(row["ratio"]) == point.profile.operating_point["pruning"]["ratio"]
-        for name in METRICS:
+        for name in set(METRICS) - {"battery_life_h"}:
             assert (row[name] != "") == (row["stable"] == "True")
     stable = next(row for row in rows if row["stable"] == "True")
     assert (
@@ -85,7 +85,7 @@ def test_the_summary_labels_roofline_times_as_estimated_and_given_ones_as_given(
 
 def test_the_trace_has_one_row_per_request_and_agrees_with_the_summary(workspace):
     run = flexrel_sim.run("small.yaml", "out", workers=1)
-    table = pq.read_table(run.folder / "trace.parquet").to_pydict()
+    table = pq.read_table(run.folder / "traces").to_pydict()
     created, answered = np.array(table["created_s"]), np.array(table["answered_s"])
     counted = created >= 0.5
     per_replication = [

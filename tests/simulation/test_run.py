@@ -134,7 +134,7 @@ def test_a_measured_service_time_stands_and_an_absent_one_is_the_roofline() -> N
     assert system.edge_s == 0.003
     assert system.server_s == service_time_s(list_devices()["t4"], profile.tail)
     assert system.server_s > 0
-    assert system.estimated == ("server",)
+    assert system.labels["server"] == "estimated"
 
 
 def test_a_half_without_layers_takes_no_time_and_is_no_estimate() -> None:
@@ -142,9 +142,9 @@ def test_a_half_without_layers_takes_no_time_and_is_no_estimate() -> None:
     scenario = make_scenario(edge={"service_time": "3 ms"}, server={"service_time": None})
     system = built(scenario, profile, HERE)
     assert system.edge_s == 0
-    assert system.estimated == ("server",)
+    assert system.labels["server"] == "estimated"
     both = make_scenario(edge={"service_time": None}, server={"service_time": None})
-    assert built(both, profile, HERE).estimated == ("server",)
+    assert built(both, profile, HERE).labels["server"] == "estimated"
 
 
 def test_the_system_takes_link_and_power_from_scenario_profile_and_device() -> None:

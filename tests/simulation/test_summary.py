@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flexrel_sim.metrics import METRICS
+from flexrel_sim.metrics import METRICS, OPTIONAL_METRICS
 from flexrel_sim.simulation import SPANS, Summary, System, Trace, Window, summarise
 from flexrel_sim.simulation.figures import Figures
 from flexrel_sim.statistics import Estimate, t_interval
@@ -51,7 +51,9 @@ def lone_system(**changes: Any) -> System:
 
 def test_every_metric_is_reported_and_no_other(traces: list[Trace]) -> None:
     summary = summary_of(traces, lone_system(), Window(0.0, 40.0))
-    assert set(summary.metrics) == set(METRICS)
+    assert set(summary.metrics) == set(METRICS) - OPTIONAL_METRICS
+    system = lone_system(edge_idle_power_w=1.0, battery_j=3600.0)
+    assert set(summary_of(traces, system, Window(0.0, 40.0)).metrics) == set(METRICS)
 
 
 def test_latencies_are_intervals_over_the_replications_own_figures(traces: list[Trace]) -> None:

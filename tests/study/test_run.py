@@ -12,12 +12,8 @@ from flexrel_sim.simulation import Summary, Unstable, simulate_point
 from flexrel_sim.study import check_all, run_study
 
 
-def forget(_point, _traces):
-    """Keep no trace."""
-
-
 def run(workspace, name="study.yaml", **overrides):
-    return run_study(load_scenario(workspace / name, overrides), 1, silent, forget)
+    return run_study(load_scenario(workspace / name, overrides), 1, silent, None)
 
 
 def test_every_point_of_the_sweep_has_a_result_in_order(workspace):
@@ -43,7 +39,7 @@ def test_an_overloaded_scenario_is_refused_with_place_rho_and_remedy(workspace):
         match=r"small.yaml:8: link.uplink: the uplink is overloaded with rho = .*lower",
     ):
         run_study(
-            load_scenario(workspace / "small.yaml", {"workload.rate": "4000 /s"}), 1, silent, forget
+            load_scenario(workspace / "small.yaml", {"workload.rate": "4000 /s"}), 1, silent, None
         )
 
 
@@ -101,7 +97,7 @@ def test_a_stored_profile_simulates_to_the_same_figures_as_the_run_that_measured
 def test_simulate_point_is_what_a_study_does_with_each_point(workspace):
     result = run(workspace, "small.yaml")
     point = result.points[0]
-    summary, _ = simulate_point(point.scenario, point.profile, workspace)
+    summary = simulate_point(point.scenario, point.profile, workspace)
     assert summary == point.outcome
 
 
