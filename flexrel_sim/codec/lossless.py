@@ -12,7 +12,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from flexrel_sim.codec.framing import PayloadError
+from flexrel_sim.codec.framing import PayloadError, demand_bytes
 
 __all__ = ["Ans", "Lossless", "Lz4", "Stored", "Zstd", "lossless"]
 
@@ -132,9 +132,9 @@ class Ans(Lossless):
         shares = np.frombuffer(data, "<u2", kinds, _HEAD_BYTES)
         words = np.frombuffer(data, "<u4", rest, _HEAD_BYTES + 2 * kinds)
         if kinds < 2:
-            return _at_most(
-                np.repeat(np.flatnonzero(occurs).astype(np.uint8), size).tobytes(), greatest
-            )
+            # One value, or none, takes no words to tell apart.
+            demand_bytes(data, _HEAD_BYTES + 2 * kinds)
+            return np.repeat(np.flatnonzero(occurs).astype(np.uint8), size).tobytes()
         if not shares.all():
             raise PayloadError("what occurs in the payload must have a share")
         return _symbols(words, _model(occurs, shares), size)

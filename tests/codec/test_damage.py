@@ -201,3 +201,38 @@ def test_entropy_coding_comes_within_a_few_percent_of_the_entropy() -> None:
     packed = lossless("ans", 3).pack(symbols.tobytes())
     assert entropy_bits / 8 < len(packed) < 1.02 * entropy_bits / 8
     assert len(packed) < len(lossless("zstd", 3).pack(symbols.tobytes()))
+
+
+@pytest.mark.parametrize(
+    ("payload", "match"),
+    [
+        # Counts, then places, of two channels of three values.
+        (bytes([1, 1, 0, 3]), "a place in the payload must be below 3"),
+        (bytes([2, 0, 1, 1]), "a place in the payload must be named once"),
+        (bytes([4, 0]), "must hold 4 places, got 0 bytes"),
+        (bytes([1]), "must hold 2 counts, got 1 bytes"),
+    ],
+)
+def test_places_that_the_channels_lack_are_refused(payload: bytes, match: str) -> None:
+    with pytest.raises(PayloadError, match=match):
+        INDICES["csr"].decode(payload, (2, 3))
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"shares": [0, 9]}, "what occurs in the payload must have a share"),
+        ({"words": [5, 0]}, "is no stream of words"),
+        ({"words": [1, 2, 3, 4]}, "must be empty after 4 symbols"),
+        ({"size": 5}, "at most 4 bytes, and says 5"),
+    ],
+)
+def test_an_entropy_coded_stream_that_no_encoder_makes_is_refused(
+    change: dict[str, object], match: str
+) -> None:
+    parts: dict[str, object] = {"size": 4, "shares": [7, 9], "words": [77]}
+    parts |= change
+    data = np.array([parts["size"]], "<u4").tobytes() + b"\xc0" + bytes(31)
+    data += np.array(parts["shares"], "<u2").tobytes() + np.array(parts["words"], "<u4").tobytes()
+    with pytest.raises(PayloadError, match=match):
+        lossless("ans", 0).unpack(data, 4)

@@ -1,7 +1,10 @@
 import math
+import struct
+import zlib
 
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -245,3 +248,32 @@ def test_an_update_of_other_weights_or_a_damaged_one_is_refused() -> None:
 def test_versions_of_different_shapes_have_no_update() -> None:
     with pytest.raises(ValueError, match=r"must have the old shape \(2,\), got \(3,\)"):
         encode_update(np.zeros(2, np.float32), np.zeros(3, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"", "must hold two counts"),
+        (struct.pack("<II", 0, 65), "must change at most 64 numbers"),
+        (struct.pack("<II", 0, 1) + b"\x03" + bytes(3), "must hold 1 numbers"),
+        (struct.pack("<II", 1, 0) + b"\x40", "a position must be below 64"),
+        (bytes(5000), "must unpack to at most 904 bytes, got 5000"),
+    ],
+)
+def test_an_update_that_is_whole_and_makes_no_sense_is_refused(content: bytes, match: str) -> None:
+    old = pruned((8, 8), 0.5)
+    tagged = b"\1" + zstandard.ZstdCompressor().compress(content)
+    checksum = zlib.crc32(tagged, zlib.crc32(old.tobytes())).to_bytes(4, "little")
+    with pytest.raises(ValueError, match=f"the update: {match}"):
+        apply_update(old, tagged + checksum)
+
+
+def test_weights_in_rows_and_columns_that_the_layer_lacks_are_refused() -> None:
+    good = bytearray(encode_weights(np.eye(2, 3, dtype=np.float32), "csr"))
+    # The format's number, two rows' ends, two columns.
+    assert list(good[1:5]) == [1, 2, 0, 1]
+    for place, value in ((1, 3), (2, 1), (4, 3)):
+        bad = bytearray(good)
+        bad[place] = value
+        with pytest.raises(ValueError, match="rows and columns must be those of the layer"):
+            decode_weights(bytes(bad), (2, 3))
