@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 
 import numpy as np
 import torch
@@ -15,29 +14,6 @@ from flexrel_sim.networks.architectures import Vgg
 from flexrel_sim.networks.build import build_network
 from flexrel_sim.pruning.relevance import weight_relevance
 from flexrel_sim.scenario.schema import RelevanceSection
-from flexrel_sim.simulation import System, simulate
-from flexrel_sim.simulation.draws import Draws
-
-
-def engine_against_bare_events() -> float:
-    """Compare the engine with the least event loop that could do its work: four heap events."""
-    count = 5000
-    rng = np.random.default_rng(0)
-    ones = np.ones(count)
-    created_s = np.cumsum(rng.exponential(size=count))
-    draws = Draws(created_s, np.zeros(count, np.int64), ones, ones)
-    system = System(0.5, 0.4, 1, 8000.0, 8000.0, 0.01, 1, True, 1.0)
-    payload_bytes, correct = np.full(1, 100), np.ones(1, np.bool_)
-
-    def peer() -> None:
-        events = [(created, index) for index, created in enumerate(created_s.tolist())]
-        heapq.heapify(events)
-        for _ in range(4 * count):
-            now, index = heapq.heappop(events)
-            heapq.heappush(events, (now + 1e5, index))
-
-    engine = best_s(lambda: simulate(system, draws, payload_bytes, correct))
-    return engine / best_s(peer)
 
 
 def relevance_against_training_step() -> float:
@@ -67,7 +43,6 @@ def main() -> None:
     """Print the ratios."""
     torch.set_num_threads(1)
     for compare in (
-        engine_against_bare_events,
         relevance_against_training_step,
     ):
         summary = (compare.__doc__ or "").splitlines()[0]

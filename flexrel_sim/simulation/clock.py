@@ -25,19 +25,24 @@ _SEQUENCES = 1 << 40
 
 
 class _Call(simpy.Event):
-    """An event that has happened already as far as its value goes, as `simpy.Timeout` has."""
+    """An event whose value is known already, as that of `simpy.Timeout`, and that nobody waits for.
 
-    def __init__(self, env: Clock, action: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        self.env = env
-        self.callbacks = [self._act]
-        self._value = None
-        self._ok = True
-        self._defused = False
-        self._action = action
-        self._arguments = arguments
+    It is made for every step of every request: what is alike for all of them is the class's.
+    """
 
-    def _act(self, _: simpy.Event) -> None:
-        self._action(*self._arguments)
+    _value: Any = None
+    _ok = True
+
+    def __init__(self, action: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        self.callbacks: Any = _CALL
+        self.action, self.arguments = action, arguments
+
+
+def _call(event: Any) -> None:
+    event.action(*event.arguments)
+
+
+_CALL: Final = (_call,)
 
 
 class Clock(simpy.Environment):
@@ -64,7 +69,7 @@ class Clock(simpy.Environment):
         """
         if time_s == float("inf"):
             return
-        event = _Call(self, action, arguments)
+        event = _Call(action, arguments)
         entry: Any = (time_s, phase * _SEQUENCES + sequence, next(self._eid), event)
         heappush(self._queue, entry)
 

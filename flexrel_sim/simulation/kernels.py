@@ -154,6 +154,15 @@ def worker_queue(
     count, workers = arrival_s.size, free_s.size
     start_s = np.empty(count)
     end_s = np.empty(count)
+    if workers == 1:
+        free = free_s[0]
+        for index in range(count):
+            start = max(arrival_s[index], free)
+            free = start + service_s[index]
+            start_s[index] = start
+            end_s[index] = free
+        free_s[0] = free
+        return start_s, end_s
     for index in range(count):
         start = max(arrival_s[index], free_s[0])
         end = start + service_s[index]

@@ -87,8 +87,9 @@ def trace_of(rows: Rows, system: System, until_s: float = np.inf) -> Trace:
     Trace
         One record per request, in order of creation.
     """
-    if rows.count and bool((np.diff(rows["index"]) < 0).any()):
-        rows = rows.taken(np.argsort(rows["index"]))
+    index = rows["index"]
+    if not bool((index[1:] > index[:-1]).all()):
+        rows = rows.taken(np.argsort(index))
     columns = {name: rows.column(name) for name in (*STAMPS, "ended_s")}
     reason = rows.column("reason").astype(np.int8)
     if until_s < np.inf:
@@ -109,6 +110,8 @@ def _resent(rows: Rows, columns: dict[str, NDArray[np.float64]]) -> NDArray[np.i
     """Count packets sent again, in the directions that a request was sent in."""
     total = np.zeros(rows.count, np.int64)
     for name in ("uplink", "downlink"):
+        if not rows[f"{name}_resent"].any():
+            continue
         total += np.where(np.isnan(columns[f"{name}_start_s"]), 0, rows[f"{name}_resent"])
     return total
 

@@ -195,7 +195,7 @@ class SimpyEngine:
         self.stamps["server_end_s"][job] = now
         # In order of leaving the server, which may not be that of creation.
         self._left += 1
-        self.clock.at(now, ARRIVAL, self._left, self._media["downlink"].arrive, "downlink", job)
+        self.clock.pass_on(self._left, self._media["downlink"].arrive, "downlink", job)
 
     def _answer(self, index: int) -> None:
         self.stamps["answered_s"][index] = self.stamps["ended_s"][index] = self.clock.now
