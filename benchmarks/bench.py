@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-
-import numpy as np
 import torch
 from torch import nn
 
@@ -42,9 +40,7 @@ def relevance_against_training_step() -> float:
 def main() -> None:
     """Print the ratios."""
     torch.set_num_threads(1)
-    for compare in (
-        relevance_against_training_step,
-    ):
+    for compare in (relevance_against_training_step,):
         summary = (compare.__doc__ or "").splitlines()[0]
         print(f"{compare():7.2f} x  {summary}")
     for ratio, what in (*compare_codecs(), *compare_all()):

@@ -1,17 +1,15 @@
 """The simulator's engines against what one would write by hand, and against its peers.
 
 ``python -m benchmarks.simulation_bench`` prints requests per CPU-second and ratios, medians of a
-few runs in one process; ``--scaling FILE.png`` also draws cost against size.
+few runs in one process; `benchmarks.scaling` shows cost against size.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import ciw
@@ -108,8 +106,7 @@ def _numba_answers(
 
 
 def numba_tandem(draws: Draws, loop: Callable[..., object]) -> Callable[[], object]:
-    """Give a loop written for this one tandem: no payloads, no samples, no outcomes, no answers'
-    way back."""
+    """Give a loop written for this one tandem: no payloads, samples, outcomes or way back."""
     return lambda: loop(
         draws.created_s,
         _EDGE_S * draws.edge_factor,
@@ -223,22 +220,10 @@ def compare_all() -> list[tuple[float, str]]:
     ]
 
 
-def scaling(file: Path, largest: int = 100_000_000) -> None:
-    """Draw how cost and memory grow with the number of requests, a run at each power of ten."""
-    from benchmarks.scaling import draw_scaling, measure_scaling  # noqa: PLC0415 - matplotlib
-
-    draw_scaling(measure_scaling(largest), file)
-
-
 def main() -> None:
-    """Print the ratios, and draw the scaling if asked."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--scaling", type=Path)
-    arguments = parser.parse_args()
+    """Print the ratios."""
     for ratio, what in compare_all():
         print(f"{ratio:9.2f} x  {what}")
-    if arguments.scaling:
-        scaling(arguments.scaling)
 
 
 if __name__ == "__main__":

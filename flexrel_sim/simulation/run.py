@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flexrel_sim.links.resolve import resolve
+from flexrel_sim.links.resolve import ResolvedLink, is_random, resolve
 from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import SystemScenario
 from flexrel_sim.simulation.build import build_system
@@ -91,8 +91,9 @@ def simulate_point(
         If a replication answered no request that counts, or `compiled` was asked for and is not
         exact.
     """
+    link = None if is_random(scenario.link) else resolve(scenario.link, folder)
     runs = [
-        _Run(scenario, profile, folder, number)
+        _Run(scenario, profile, folder, number, link)
         for number in range(scenario.simulation.replications)
     ]
     system = runs[0].system
@@ -131,12 +132,18 @@ class _Run:
     """One replication."""
 
     def __init__(
-        self, scenario: SystemScenario, profile: Profile, folder: Path, replication: int
+        self,
+        scenario: SystemScenario,
+        profile: Profile,
+        folder: Path,
+        replication: int,
+        link: ResolvedLink | None,
     ) -> None:
         self.scenario, self.profile, self.folder = scenario, profile, folder
         self.replication = replication
         self.seed = scenario.simulation.seed
-        link = resolve(scenario.link, folder, self._streams()["link rates"])
+        # A link by chance is another one in every replication; a file is read once.
+        link = link or resolve(scenario.link, folder, self._streams()["link rates"])
         self.system = build_system(scenario, profile, folder, link)
         self.engine = chosen_engine(self.system, scenario.simulation.engine)
 

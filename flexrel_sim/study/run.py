@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flexrel_sim.errors import Fault, ScenarioError, WorkError
-from flexrel_sim.hardware import find_device
+from flexrel_sim.hardware import find_device, find_radio
+from flexrel_sim.links.resolve import resolve, trace_warnings
 from flexrel_sim.measure import Checked, MeasureSpec, cached_profile, check, keep_profile
 from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile, SystemScenario
@@ -186,7 +187,8 @@ def _simulated(
         raise ScenarioError([first])
     ranked = rank(points, scenario_file.scenario)
     unsure = saturation_warnings(scenario_file, points)
-    return StudyResult(scenario_file, ranked, (*warnings, *told, *unsure))
+    links = {str(warning): warning for warning in _link_warnings(scenario_file)}
+    return StudyResult(scenario_file, ranked, (*warnings, *links.values(), *told, *unsure))
 
 
 def _simulate(task: _SimulateTask) -> Summary | Unstable:
@@ -206,7 +208,7 @@ def _simulated_point(task: _SimulateTask, keep: KeepTrace | None) -> Summary | U
 def _system_faults(scenario_file: ScenarioFile[Any]) -> list[Fault]:
     faults: list[Fault] = []
     for point in scenario_file.points:
-        faults += _point_device_faults(scenario_file, point)
+        faults += _file_faults(scenario_file, point)
         faults += (
             scenario_file.fault(point, path, rule, value, remedy)
             for path, rule, value, remedy in system_findings(point.scenario)
@@ -214,14 +216,30 @@ def _system_faults(scenario_file: ScenarioFile[Any]) -> list[Fault]:
     return faults
 
 
-def _point_device_faults(scenario_file: ScenarioFile[Any], point: Point[Any]) -> Iterator[Fault]:
-    for path, name in (
-        ("edge.device", point.scenario.edge.device),
-        ("server.device", point.scenario.server.device),
+def _file_faults(scenario_file: ScenarioFile[Any], point: Point[Any]) -> Iterator[Fault]:
+    """Look for devices, a radio and link traces, where they are not presets or plain rates."""
+    scenario, folder = point.scenario, scenario_file.folder
+    for path, name, find in (
+        ("edge.device", scenario.edge.device, find_device),
+        ("server.device", scenario.server.device, find_device),
+        ("edge.radio", scenario.edge.radio, find_radio),
     ):
         try:
-            find_device(name, scenario_file.folder)
+            find(name, folder)
         except LookupError as error:
-            yield scenario_file.fault(point, path, "unknown device", name, str(error))
+            rule = f"unknown {path.rpartition('.')[2]}"
+            yield scenario_file.fault(point, path, rule, name, str(error))
         except ScenarioError as error:
             yield from error.faults
+    try:
+        resolve(scenario.link, folder)
+    except ScenarioError as error:
+        yield from error.faults
+
+
+def _link_warnings(scenario_file: ScenarioFile[Any]) -> Iterator[Fault]:
+    for point in scenario_file.points:
+        for warning in trace_warnings(point.scenario.link):
+            yield scenario_file.fault(
+                point, warning.path, warning.rule, warning.value, warning.remedy
+            )
