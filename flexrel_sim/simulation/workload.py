@@ -15,7 +15,7 @@ from flexrel_sim.simulation.streams import Streams
 
 __all__ = ["Arrivals", "arrivals", "arrivals_in_parts"]
 
-_PART = 1 << 20
+_PART = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def arrivals_in_parts(
     Yields
     ------
     Arrivals
-        About a million requests each, and at least one part.
+        About a quarter of a million requests each, and at least one part.
     """
     gaps, owners = streams["arrivals"], streams["devices"]
     rate_per_s = (workload.rate or 0.0) * devices
