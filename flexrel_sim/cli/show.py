@@ -93,13 +93,21 @@ def _table(finished: Run, points: list[PointResult], width: int) -> Table:
         table.add_column(head, justify="right", no_wrap=True)
     if wide:
         table.add_column("edge / mJ", justify="right", no_wrap=True)
+    missed = any(_miss_share(point) > 0 for point in points)
+    if missed:
+        table.add_column("missed", justify="right", no_wrap=True)
     table.add_column("busiest (load)" if wide else "busiest", min_width=7)
     for point in points:
-        table.add_row(*_cells(point, wide=wide))
+        table.add_row(*_cells(point, wide=wide, missed=missed))
     return table
 
 
-def _cells(point: PointResult, *, wide: bool) -> list[str]:
+def _miss_share(point: PointResult) -> float:
+    outcome = point.outcome
+    return outcome.metrics["miss_share"].value if isinstance(outcome, Summary) else 0.0
+
+
+def _cells(point: PointResult, *, wide: bool, missed: bool) -> list[str]:
     outcome = point.outcome
     if not isinstance(outcome, Summary):
         raise TypeError("an overloaded point has no row")
@@ -116,6 +124,7 @@ def _cells(point: PointResult, *, wide: bool) -> list[str]:
         + (f" [{1e3 * latency.low:.1f}, {1e3 * latency.high:.1f}]" * wide),
         f"{metrics['uplink_bytes'].value:,.0f}",
         *([f"{1e3 * metrics['edge_compute_energy_j'].value:.1f}"] if wide else []),
+        *([f"{_miss_share(point):.1%}"] if missed else []),
         f"{outcome.busiest} ({outcome.loads[outcome.busiest]:.0%})",
     ]
 
