@@ -85,6 +85,9 @@ def directions(draw: st.DrawFn, name: str, *, shared: bool = False) -> Direction
 @st.composite
 def pools(draw: st.DrawFn) -> Pool:
     """Workers, batches whose time grows with their size, waiting room, calibration."""
+    if draw(st.booleans()):
+        # One by one and without limits, there is a kernel of its own.
+        return Pool((0.0, draw(TICKS)), workers=draw(st.integers(1, 3)))
     size = draw(st.integers(1, 4))
     times = np.sort(column(draw, GRID, size))
     return Pool(

@@ -30,6 +30,13 @@ def test_both_engines_give_the_same_trace_of_any_system(
         np.testing.assert_array_equal(compiled[name], reference[name], err_msg=name)
 
 
+def test_a_pool_without_batches_or_limits_serves_the_urgent_first_in_both_engines() -> None:
+    system = make_system(edge_s=0.0, server_s=4.0, delay_s=0.0)
+    draws = make_draws([0.0, 1.0, 2.0], tier=np.array([1, 1, 0]))
+    for engine in ("simpy", "compiled"):
+        assert run(system, draws, engine).server_start_s.tolist() == [0.0, 8.0, 4.0], engine
+
+
 @pytest.mark.parametrize(
     ("medium", "engine"),
     [("full-duplex", "compiled"), ("shared", "compiled"), ("half-duplex", "simpy")],
