@@ -241,7 +241,8 @@ class SystemScenario(Section):
                     "remedy": "shorten it, or lengthen the run",
                 },
             )
-        counted = max(0.0, requests * counted_s / self.workload.duration)
+        # NaN where the workload does not say, which is not too few.
+        counted = requests * counted_s / self.workload.duration
         if counted < _COUNTED_REQUESTS_MIN:
             raise PydanticCustomError(
                 "counted_requests",
@@ -249,7 +250,7 @@ class SystemScenario(Section):
                 {
                     "path": ("workload", "duration"),
                     "rule": f"must leave at least {_COUNTED_REQUESTS_MIN} requests after the"
-                    f" warm-up, and leaves {counted:.3g} at this rate",
+                    f" warm-up, and leaves {max(0.0, counted):.3g} at this rate",
                     "remedy": "lengthen the run, raise the rate or shorten simulation.warmup",
                 },
             )
