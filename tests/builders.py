@@ -25,6 +25,8 @@ from flexrel_sim.simulation import (
     simulate,
     simulate_point,
 )
+from flexrel_sim.simulation.draws import disturbed
+from flexrel_sim.simulation.engines import EngineName
 from flexrel_sim.statistics import Estimate, t_interval
 
 STAGES = ("edge", "uplink", "server", "downlink")
@@ -125,11 +127,14 @@ def make_draws(created_s: Iterable[float], **changes: Any) -> Draws:
 
 
 def make_trace(
-    system: System, draws: Draws, payload_bytes: Sequence[int] | np.ndarray = (125,)
+    system: System,
+    draws: Draws,
+    payload_bytes: Sequence[int] | np.ndarray = (125,),
+    engine: EngineName = "auto",
 ) -> Trace:
     """Simulate, with every answer right."""
     payload = np.asarray(payload_bytes, dtype=np.int64)
-    return simulate(system, draws, payload, np.ones(payload.size, dtype=bool))
+    return simulate(system, draws, payload, np.ones(payload.size, dtype=bool), engine)
 
 
 def built(scenario: SystemScenario, profile: Profile, folder: Path = Path()) -> System:
@@ -159,14 +164,22 @@ def replicate(
     services: tuple[str, str] = ("exponential", "exponential"),
     payload_bytes: Sequence[int] | np.ndarray = (125,),
     replications: int = 25,
+    engine: EngineName = "auto",
+    around: SystemScenario | None = None,
+    **workload: Any,
 ) -> list[Trace]:
-    """Poisson replications of about ``requests`` requests each."""
-    workload = WorkloadSection(rate=f"{rate_per_s!r} /s", duration=f"{requests / rate_per_s!r} s")
+    """Poisson replications of about ``requests`` requests each, amid what a scenario disturbs."""
+    duration = f"{requests / rate_per_s!r} s"
+    section = WorkloadSection(rate=f"{rate_per_s!r} /s", duration=duration, **workload)
     payload = np.asarray(payload_bytes, dtype=np.int64)
-    return [
-        make_trace(system, draw(workload, payload.size, services, 0, replication), payload)
-        for replication in range(replications)
-    ]
+    traces = []
+    for replication in range(replications):
+        draws = draw(section, payload.size, services, 0, replication)
+        if around is not None:
+            scenario = around.model_copy(update={"workload": section})
+            draws = disturbed(draws, scenario, 0, replication)
+        traces.append(make_trace(system, draws, payload, engine))
+    return traces
 
 
 def settled(trace: Trace) -> np.ndarray:

@@ -249,7 +249,7 @@ class SystemScenario(Section):
                 {
                     "path": ("workload", "duration"),
                     "rule": f"must leave at least {_COUNTED_REQUESTS_MIN} requests after the"
-                    f" warm-up, and leaves {counted:.3g} at this rate",
+                    f" warm-up, and leaves {max(0.0, counted):.3g} at this rate",
                     "remedy": "lengthen the run, raise the rate or shorten simulation.warmup",
                 },
             )

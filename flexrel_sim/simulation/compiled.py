@@ -174,7 +174,8 @@ class CompiledEngine:
         pool, came_s = self.system.pool, rows["delivered_s"]
         order = _order(came_s)
         undisturbed = self.background is None and self.server_down is None
-        if pool.is_plain and undisturbed and not self.system.drop_late:
+        equals = not rows["tier"].any()
+        if pool.is_plain and undisturbed and equals and not self.system.drop_late:
             service_s = self.system.server_s * _sorted(rows["server_factor"], order)
             start_s, end_s = worker_queue(_sorted(came_s, order), service_s, self._worker_free_s)
             rows["server_start_s"] = _unsorted(start_s, order)

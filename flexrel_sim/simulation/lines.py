@@ -46,6 +46,8 @@ class FifoMedium:
         self.queued = dict.fromkeys(lines, 0)
         self.queued_bytes = dict.fromkeys(lines, 0.0)
         self.busy = False
+        # The direction of the last message that took time.
+        self.turn = ""
 
     def arrive(self, name: str, message: int) -> None:
         """Take a message in, or turn it away."""
@@ -65,7 +67,11 @@ class FifoMedium:
         now = self.clock.now
         self.busy = True
         self.on_start(name, message, now)
-        end_s = self.senders[name].finish_s(now, self.wire_bytes[name][message], waited)
+        size = self.wire_bytes[name][message]
+        # A direction that takes over can't use what was left of its capacity before.
+        end_s = self.senders[name].finish_s(now, size, waited and self.turn == name)
+        if size > 0:
+            self.turn = name
         self.clock.at(end_s, DONE, message, self._finish, name, message)
 
     def _finish(self, name: str, message: int) -> None:

@@ -68,17 +68,25 @@ def read_replay(file: Path, devices: int) -> Replay:
     if "created_s" not in table.column_names or set(table.column_names) - set(_COLUMNS):
         rule = "must have a column created_s, and no others than device and sample"
         raise _fault(file, rule, ", ".join(table.column_names), "rename its head")
-    columns = {name: table[name].to_numpy() for name in _COLUMNS if name in table.column_names}
-    created_s = columns["created_s"].astype(float)
-    device = columns.get("device", np.zeros(created_s.size)).astype(np.int32)
-    sample = columns["sample"].astype(np.int64) if "sample" in columns else None
+    # An empty cell is NaN in a float, and would be any number in an integer.
+    columns = {
+        name: table[name].to_numpy().astype(float)
+        for name in _COLUMNS
+        if name in table.column_names
+    }
+    created_s, sample = columns["created_s"], columns.get("sample")
+    device = columns.get("device", np.zeros(created_s.size))
     checks = [
         (~np.isfinite(created_s) | (created_s < 0), created_s, "created_s must be at least 0"),
         (np.diff(created_s, prepend=-np.inf) < 0, created_s, "created_s must not decrease"),
-        ((device < 0) | (device >= devices), device, f"device must be one of 0 to {devices - 1}"),
+        (
+            ~((device >= 0) & (device < devices)),
+            device,
+            f"device must be one of 0 to {devices - 1}",
+        ),
     ]
     if sample is not None:
-        checks.append((sample < 0, sample, "sample must be at least 0"))
+        checks.append((~(sample >= 0), sample, "sample must be at least 0"))
     found: list[Fault] = []
     for wrong, values, rule in checks:
         if wrong.any():
@@ -86,11 +94,14 @@ def read_replay(file: Path, devices: int) -> Replay:
             # Row 0 is the file's second line.
             more = f" ({int(wrong.sum()) - 1} more lines are wrong)" if wrong.sum() > 1 else ""
             found.append(
-                Fault("workload.file", rule + more, values[row], "mend it", f"{file}:{row + 2}")
+                Fault(
+                    "workload.file", rule + more, f"{values[row]:g}", "mend it", f"{file}:{row + 2}"
+                )
             )
     if found:
         raise ScenarioError(found)
-    return Replay(created_s, device, sample)
+    samples = None if sample is None else sample.astype(np.int64)
+    return Replay(created_s, device.astype(np.int32), samples)
 
 
 def _fault(file: Path, rule: str, value: object, remedy: str) -> ScenarioError:

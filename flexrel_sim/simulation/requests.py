@@ -91,7 +91,7 @@ def trace_of(rows: Rows, system: System, until_s: float = np.inf) -> Trace:
     if not bool((index[1:] > index[:-1]).all()):
         rows = rows.taken(np.argsort(index))
     columns = {name: rows.column(name) for name in (*STAMPS, "ended_s")}
-    reason = rows.column("reason").astype(np.int8)
+    reason, batch = rows.column("reason").astype(np.int8), rows.column("batch")
     if until_s < np.inf:
         reason = np.where(columns["ended_s"] > until_s, 0, reason).astype(np.int8)
         for name in (*STAMPS[1:], "ended_s"):
@@ -100,7 +100,7 @@ def trace_of(rows: Rows, system: System, until_s: float = np.inf) -> Trace:
         **columns,
         **{name: rows[name] for name in _PLAIN},
         retransmissions=_resent(rows, columns),
-        batch=rows.column("batch").astype(np.int32),
+        batch=np.where(np.isnan(columns["server_start_s"]), 0, batch).astype(np.int32),
         outcome=_outcomes(columns, reason, system.deadline_s),
         reason=reason,
     )

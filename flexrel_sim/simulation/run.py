@@ -202,6 +202,7 @@ class _Run:
             many > _PARTS_FROM
             and scenario.workload.arrivals in ("poisson", "bursty", "diurnal")
             and not any(disturbances)
+            and scenario.workload.urgent_share == 0
             and self.system.radio.is_silent
             and comes_in_parts(self.system)
         )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flexrel_sim.metrics import METRICS, OPTIONAL_METRICS
+from flexrel_sim.metrics import METRICS
 from flexrel_sim.simulation import SPANS, Summary, System, Trace, Window, summarise
 from flexrel_sim.simulation.figures import Figures
 from flexrel_sim.statistics import Estimate, t_interval
@@ -50,10 +50,17 @@ def lone_system(**changes: Any) -> System:
 
 
 def test_every_metric_is_reported_and_no_other(traces: list[Trace]) -> None:
-    summary = summary_of(traces, lone_system(), Window(0.0, 40.0))
-    assert set(summary.metrics) == set(METRICS) - OPTIONAL_METRICS
     system = lone_system(edge_idle_power_w=1.0, battery_j=3600.0)
-    assert set(summary_of(traces, system, Window(0.0, 40.0)).metrics) == set(METRICS)
+    summary = summary_of(traces, system, Window(0.0, 40.0))
+    assert set(summary.metrics) == set(METRICS)
+
+
+def test_energy_that_nobody_can_know_is_absent_not_zero(traces: list[Trace]) -> None:
+    known = summary_of(traces, lone_system(edge_idle_power_w=1.0), Window(0.0, 40.0)).metrics
+    unknown = summary_of(traces, lone_system(), Window(0.0, 40.0)).metrics
+    assert set(METRICS) - set(known) == {"battery_life_h"}
+    idle = {"edge_idle_energy_j", "edge_energy_j", "battery_life_h"}
+    assert set(METRICS) - set(unknown) == idle
 
 
 def test_latencies_are_intervals_over_the_replications_own_figures(traces: list[Trace]) -> None:

@@ -9,10 +9,13 @@ from scipy.integrate import quad
 from flexrel_sim.theory import (
     erlang_c,
     md1_mean_wait_s,
+    mg1_mean_wait_s,
+    mg1_priority_mean_waits_s,
     mm1_mean_wait_s,
     mm1_mean_wait_standard_error_s,
     mm1_sojourn_quantile_s,
     mmc_mean_wait_s,
+    sharing_mean_sojourn_s,
 )
 
 LOADS = st.floats(0.001, 0.99)
@@ -136,3 +139,42 @@ def test_a_queue_that_is_not_stable_has_no_figure(
 ) -> None:
     with pytest.raises(ValueError, match="needs 0 <= rho < 1, got rho = "):
         figure(load)
+
+
+@given(LOADS, TIMES)
+def test_one_stream_of_a_mixture_is_pollaczek_and_khinchines(load: float, time_s: float) -> None:
+    rate = load / time_s
+    exponential = mg1_mean_wait_s([(rate, time_s, 2 * time_s**2)])
+    assert exponential == pytest.approx(mm1_mean_wait_s(rate, time_s), rel=1e-9)
+    deterministic = mg1_mean_wait_s([(rate, time_s, time_s**2)])
+    assert deterministic == pytest.approx(md1_mean_wait_s(rate, time_s), rel=1e-9)
+
+
+CLASSES = [(0.5, 0.4, 0.32), (0.3, 1.0, 1.0), (0.2, 0.6, 0.9)]
+
+
+def test_priorities_keep_the_work_that_waits() -> None:
+    # Kleinrock's conservation law: sum of rho_k W_k does not hang on who goes first.
+    waits_s = mg1_priority_mean_waits_s(CLASSES)
+    assert waits_s == sorted(waits_s)
+    kept = sum(rate * mean * wait for (rate, mean, _), wait in zip(CLASSES, waits_s, strict=True))
+    load = sum(rate * mean for rate, mean, _ in CLASSES)
+    assert kept == pytest.approx(load * mg1_mean_wait_s(CLASSES), rel=1e-12)
+
+
+def test_one_class_of_a_priority_queue_is_the_queue_itself() -> None:
+    assert mg1_priority_mean_waits_s(CLASSES[:1])[0] == mg1_mean_wait_s(CLASSES[:1])
+    several = mg1_priority_mean_waits_s([(1.0, 1.4, 3.92)], workers=2)[0]
+    assert several == pytest.approx(mmc_mean_wait_s(1.0, 1.4, 2), rel=1e-12)
+
+
+def test_sharing_stretches_every_size_alike() -> None:
+    assert sharing_mean_sojourn_s(0.5, 1.0, 3.0) == 6.0
+    mean_s = sharing_mean_sojourn_s(0.5, 1.0, 1.0)
+    assert mean_s == mm1_mean_wait_s(0.5, 1.0) + 1.0
+
+
+@pytest.mark.parametrize("form", [mg1_mean_wait_s, mg1_priority_mean_waits_s])
+def test_classes_that_together_ask_too_much_are_refused(form: Callable[..., object]) -> None:
+    with pytest.raises(ValueError, match="got rho = 1.2"):
+        form([(1.0, 0.6, 0.4), (1.0, 0.6, 0.4)])

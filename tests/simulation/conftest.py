@@ -1,0 +1,3 @@
+from tests.workspace import shared_cache, trained_folder, workspace
+
+__all__ = ["shared_cache", "trained_folder", "workspace"]
