@@ -37,7 +37,7 @@ FINDINGS = {
         "workload: {arrivals: replay, file: came.csv, rate: 40 /s, duration: 4 s}",
         "workload.rate: has no effect with arrivals: replay",
     ),
-    "no rate": ("workload: {duration: 4 s}", "workload.rate: is needed by arrivals: poisson"),
+    "no rate": ("workload: {duration: 4 s}", "workload.rate: is required; add it"),
     "clients of an open workload": (
         "workload: {rate: 40 /s, duration: 4 s, clients: 3}",
         "workload.clients: has no effect with arrivals: poisson",
