@@ -45,7 +45,7 @@ def test_a_profile_comes_back_as_it_was_saved(folder: Path) -> None:
 def test_a_profile_of_an_edge_only_network_without_layers_comes_back(tmp_path: Path) -> None:
     profile = make_profile(
         layers=(),
-        boundary_shape=(),
+        boundary_shapes=(),
         crosses_link=False,
         payload_bytes=np.zeros(1, dtype=np.int64),
         correct=np.array([False]),
@@ -149,14 +149,14 @@ def test_json_nested_past_reason_is_refused_by_name(folder: Path) -> None:
 @pytest.mark.parametrize("junk", ["[]", "3", "null", '"text"', "{}"])
 def test_json_that_is_no_profile_is_refused_by_name(folder: Path, junk: str) -> None:
     (folder / "profile.json").write_text(junk, encoding="utf-8")
-    with pytest.raises(ProfileError, match=r"abc: must be of version 2, got None"):
+    with pytest.raises(ProfileError, match=r"abc: must be of version 3, got None"):
         load_profile(folder)
 
 
 @pytest.mark.parametrize("version", [PROFILE_VERSION + 1, 1, "2", None])
 def test_a_profile_of_another_version_is_refused(folder: Path, version: object) -> None:
     change_json(folder, version=version)
-    with pytest.raises(ProfileError, match=rf"abc: must be of version 2, got {version!r}"):
+    with pytest.raises(ProfileError, match=rf"abc: must be of version 3, got {version!r}"):
         load_profile(folder)
 
 
@@ -166,7 +166,7 @@ def test_a_profile_of_another_version_is_refused(folder: Path, version: object) 
         {"layers": 3},
         {"layers": [{"name": "x"}]},
         {"layers": ["x"]},
-        {"boundary_shape": None},
+        {"boundary_shapes": None},
         {"unknown": 1},
     ],
 )

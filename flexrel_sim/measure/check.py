@@ -195,7 +195,7 @@ def _cut_faults(scenario: Scenario, card_file: CardFile, parts: Outline, tell: T
     card, cut = card_file.card, scenario.split.cut
     faults = []
     known = ("server", *parts.boundaries, "edge")
-    if cut not in known:
+    if cut not in known and cut not in parts.blocks:
         rule = f"must be a boundary of {card.name!r}"
         remedy = did_you_mean(cut, known)
         if cut == parts.last:

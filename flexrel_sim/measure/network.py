@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,33 +11,47 @@ import torch
 from torch import Tensor, nn
 
 from flexrel_sim.codec import Codec, shipped_bytes
-from flexrel_sim.datasets import EvaluationSamples
 from flexrel_sim.errors import WorkError
-from flexrel_sim.measure.layers import layer_costs
+from flexrel_sim.measure.layers import layers_of
 from flexrel_sim.measure.passes import forward_passes
 from flexrel_sim.measure.pruned import prune_point, samples_of
+from flexrel_sim.measure.sending import make_codec, send
 from flexrel_sim.measure.spec import MeasureSpec
 from flexrel_sim.networks.build import load_network
-from flexrel_sim.partition import EDGE, boundaries, split_network, stages
+from flexrel_sim.partition import EDGE, Cost, CutPoint, Graph, count, cut_table, trace, walk
+from flexrel_sim.partition.split import split_graph
+from flexrel_sim.placement import CutTable
 from flexrel_sim.profile import Calibration, Layer, Profile
 from flexrel_sim.threads import one_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["measure_network"]
+__all__ = ["Traced", "measure_cuts", "measure_network", "traced"]
 
 _BATCH = 250
 
 _BYTES_PER_LOGIT = 4
 
 
+@dataclass(frozen=True)
+class Traced:
+    """A network, its operations, and what they cost."""
+
+    graph: Graph
+    costs: tuple[Cost, ...]
+    table: CutTable
+
+
 @dataclass
 class _Measured:
-    """Payload and outcome of every sample, validation samples first."""
+    """Payload and outcome of every sample at one cut through one codec."""
 
+    cut: CutPoint
+    codec: Codec | None
+    tail: nn.Module
     payload_bytes: NDArray[np.int64]
-    correct: NDArray[np.bool_]
+    answers: NDArray[np.int64]
 
 
 def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
@@ -56,113 +70,160 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
     Raises
     ------
     WorkError
-        If the network gives numbers that can't be encoded (NaN, infinity).
+        If the network gives numbers that can't be encoded (NaN, infinity), or does work whose cost
+        is not known.
     """
     first = specs[0]
+    data = first.scenario.data
     with one_thread():
         network = load_network(first.card_file)
         samples = samples_of(first)
         images = np.concatenate([samples.validation.images, samples.test.images])
         labels = np.concatenate([samples.validation.labels, samples.test.labels])
         try:
-            dense_macs = sum(layer.macs for layer in layer_costs(network, 0, _image(samples)))
+            example = torch.from_numpy(samples.test.images[:1])
+            dense_macs = sum(cost.macs for cost in count(trace(network), example))
             pruned = prune_point(first, network, samples)
-            network = pruned.network
-            measured = _measure(network, specs, torch.from_numpy(images), labels)
+            whole = traced(pruned.network, torch.from_numpy(images[:2]))
+            asked = [(spec.scenario.split.cut, _codec(spec)) for spec in specs]
+            found = measure_cuts(whole.graph, asked, torch.from_numpy(images))
+            calibration = Calibration(
+                data.calibration,
+                forward_passes(first.scenario.pruning, data.calibration, data.validation),
+                dense_macs,
+                pruned.seconds,
+                pruned.choice,
+            )
+            return [
+                _profile(spec, whole, measured, labels, calibration)
+                for spec, measured in zip(specs, found, strict=True)
+            ]
         except ValueError as error:
             raise WorkError(f"{first.card_file.file}: can't be measured: {error}") from None
-        data = first.scenario.data
-        calibration = Calibration(
-            data.calibration,
-            forward_passes(first.scenario.pruning, data.calibration, data.validation),
-            dense_macs,
-            pruned.seconds,
-            pruned.choice,
-        )
-        return [
-            replace(
-                _profile(spec, network, _image(samples), outcome, samples.validation.labels.size),
-                calibration=calibration,
-            )
-            for spec, outcome in zip(specs, measured, strict=True)
-        ]
 
 
-def _image(samples: EvaluationSamples) -> Tensor:
-    return torch.from_numpy(samples.test.images[:1])
+def traced(network: nn.Module, images: Tensor) -> Traced:
+    """Trace a network, and make sure that its operations answer as it does.
 
+    Parameters
+    ----------
+    network
+        In evaluation mode.
+    images
+        A few, to try.
 
-def _measure(
-    network: nn.Module,
-    specs: Sequence[MeasureSpec],
-    images: Tensor,
-    labels: NDArray[np.int64],
-) -> list[_Measured]:
-    count = len(labels)
-    outcomes = [_Measured(np.zeros(count, np.int64), np.zeros(count, np.bool_)) for _ in specs]
-    known, parts = boundaries(network), list(stages(network).values())
-    tails = [split_network(network, cut)[1] for cut in known]
+    Returns
+    -------
+    Traced
+        Its operations and what they cost.
+
+    Raises
+    ------
+    ValueError
+        If they answer otherwise.
+    """
+    graph = trace(network)
     with torch.inference_mode():
-        for start in range(0, count, _BATCH):
-            rows = slice(start, start + _BATCH)
-            tensor = images[rows]
-            # Walk down the chain once; every cut on the way is served in passing.
-            for depth in range(len(parts) + 1):
-                cut = known[depth]
-                for spec, outcome in zip(specs, outcomes, strict=True):
-                    if spec.scenario.split.cut == cut:
-                        sizes, predicted = _transmit(spec, tensor, tails[depth])
-                        outcome.payload_bytes[rows] = sizes
-                        outcome.correct[rows] = predicted == labels[rows]
-                if depth < len(parts):
-                    tensor = parts[depth](tensor)
-    return outcomes
+        if not torch.equal(graph.module(images), network(images)):
+            raise ValueError(
+                "its operations, traced, answer otherwise than the network: its forward must not"
+                " decide by the values or the type of its input"
+            )
+    costs = count(graph, images)
+    return Traced(graph, costs, cut_table(graph, images, costs))
 
 
-def _transmit(
-    spec: MeasureSpec, boundary: Tensor, tail: nn.Sequential
-) -> tuple[list[int], NDArray[np.int64]]:
-    """Encode a boundary tensor sample by sample, decode it, and let the tail answer."""
-    if spec.scenario.split.cut == EDGE:
-        if not bool(boundary.isfinite().all()):
-            raise ValueError("logits must be finite")
-        return [0] * len(boundary), boundary.argmax(1).numpy()
-    section = spec.scenario.codec
-    codec = Codec(section.dtype, section.compress, section.level)
-    shape = tuple(boundary.shape[1:])
-    payloads = [codec.encode(sample) for sample in boundary.numpy()]
-    received = np.stack([codec.decode(payload, shape) for payload in payloads])
-    answers = tail(torch.from_numpy(received)).argmax(1)
-    return [len(payload) for payload in payloads], answers.numpy()
+def measure_cuts(
+    graph: Graph, asked: Sequence[tuple[str, Codec | None]], images: Tensor
+) -> list[_Measured]:
+    """Send images through cuts and codecs; the network is walked once for all of them.
+
+    Parameters
+    ----------
+    graph
+        The network.
+    asked
+        Names of cuts, and the codec at each; None at ``edge``.
+    images
+        Images ``(samples, channels, height, width)``.
+
+    Returns
+    -------
+    list of _Measured
+        One per question. A codec that gave back the very bits which it was given changes no
+        answer: its tail is the rest of the walk, and is not run a second time.
+    """
+    wanted: dict[tuple[int, Codec | None], _Measured] = {}
+    found: list[_Measured] = []
+    for name, codec in asked:
+        cut = graph.cut(name)
+        if (cut.position, codec) not in wanted:
+            zeros = np.zeros(len(images), np.int64)
+            tail = split_graph(graph, cut)[1]
+            wanted[cut.position, codec] = _Measured(cut, codec, tail, zeros, zeros.copy())
+        found.append(wanted[cut.position, codec])
+    with torch.inference_mode():
+        for start in range(0, len(images), _BATCH):
+            _measure_batch(graph, list(wanted.values()), images, slice(start, start + _BATCH))
+    return found
+
+
+def _measure_batch(graph: Graph, wanted: list[_Measured], images: Tensor, rows: slice) -> None:
+    exact: list[_Measured] = []
+    for position, values in walk(graph, images[rows]):
+        for measured in wanted:
+            if measured.cut.position != position:
+                continue
+            boundary = [values[value] for value in measured.cut.values]
+            if measured.codec is None:
+                if not all(bool(tensor.isfinite().all()) for tensor in boundary):
+                    raise ValueError("logits must be finite")
+                exact.append(measured)
+                continue
+            sent = send(measured.codec, boundary)
+            measured.payload_bytes[rows] = sent.payload_bytes
+            if sent.exact:
+                exact.append(measured)
+            else:
+                received = (torch.from_numpy(array) for array in sent.received)
+                measured.answers[rows] = measured.tail(*received).argmax(1).numpy()
+        answer = values
+    for measured in exact:
+        measured.answers[rows] = answer[graph.output.all_input_nodes[0]].argmax(1).numpy()
+
+
+def _codec(spec: MeasureSpec) -> Codec | None:
+    return None if spec.scenario.split.cut == EDGE else make_codec(spec.scenario.codec)
 
 
 def _profile(
     spec: MeasureSpec,
-    network: nn.Module,
-    example: Tensor,
-    outcome: _Measured,
-    validation_samples: int,
+    whole: Traced,
+    measured: _Measured,
+    labels: NDArray[np.int64],
+    calibration: Calibration,
 ) -> Profile:
-    cut = spec.scenario.split.cut
-    head, _ = split_network(network, cut)
-    layers = layer_costs(network, len(stages(head)), example)
-    with torch.inference_mode():
-        boundary_shape = tuple(head(example).shape[1:])
+    validation = spec.scenario.data.validation
+    layers = layers_of(whole.graph, measured.cut.name, whole.costs)
+    cut = next(cut for cut in whole.table.cuts if cut.name == measured.cut.name)
+    answers = whole.table.cuts[-1].boundary[0].shape[0]
+    correct = measured.answers == labels
     return Profile(
         key=spec.key,
         network=spec.card_file.card.name,
         operating_point=spec.operating_point,
         layers=layers,
-        boundary_shape=boundary_shape,
-        crosses_link=cut != EDGE,
-        answer_bytes=_BYTES_PER_LOGIT * layers[-1].output_shape[0],
+        boundary_shapes=tuple(tensor.shape for tensor in cut.boundary),
+        crosses_link=cut.crosses_link,
+        answer_bytes=_BYTES_PER_LOGIT * answers,
         head_weight_bytes=_weight_bytes(layers, "head"),
         tail_weight_bytes=_weight_bytes(layers, "tail"),
-        payload_bytes=outcome.payload_bytes[validation_samples:],
-        correct=outcome.correct[validation_samples:],
-        validation_correct=int(outcome.correct[:validation_samples].sum()),
-        validation_samples=validation_samples,
+        payload_bytes=measured.payload_bytes[validation:],
+        correct=correct[validation:],
+        validation_correct=int(correct[:validation].sum()),
+        validation_samples=validation,
         provenance=spec.provenance,
+        calibration=calibration,
     )
 
 

@@ -29,7 +29,7 @@ _MEASURING_CODE = (
     "training",
     "codec",
     "measure",
-    "partition.py",
+    "partition",
     "threads.py",
 )
 

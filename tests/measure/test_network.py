@@ -94,7 +94,7 @@ def test_at_cut_edge_nothing_is_sent_and_the_whole_network_answers(tiny: CardFil
     assert not profile.crosses_link
     assert profile.tail == ()
     assert profile.tail_weight_bytes == 0
-    assert profile.boundary_shape == (10,)
+    assert profile.boundary_shapes == ((10,),)
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -109,7 +109,7 @@ def test_at_cut_server_the_image_itself_is_encoded_and_sent(
     assert profile.crosses_link
     assert profile.head == ()
     assert profile.head_weight_bytes == 0
-    assert profile.boundary_shape == (1, 8, 8)
+    assert profile.boundary_shapes == ((1, 8, 8),)
 
 
 @pytest.mark.parametrize("pruning", [{}, {"ratio": 0.6}, FILTERS])
@@ -161,7 +161,7 @@ def test_a_profile_says_what_it_was_measured_from(tiny: CardFile) -> None:
     assert profile.operating_point == spec.operating_point
     assert profile.provenance == spec.provenance
     assert profile.answer_bytes == 4 * 10
-    assert profile.boundary_shape == (6, 4, 4)
+    assert profile.boundary_shapes == ((6, 4, 4),)
     assert [layer.name for layer in profile.head] == list(TINY_LAYERS[:5])
     assert [layer.name for layer in profile.tail] == list(TINY_LAYERS[5:])
 

@@ -106,12 +106,12 @@ def test_a_users_chain_is_cut_at_its_own_layers(tmp_path: Path, module: str) -> 
     assert load_network(card_file)(torch.zeros(2, 1, 8, 8)).shape == (2, 3)
 
 
-def test_a_users_branched_network_is_one_stage_and_takes_its_arguments(
+def test_a_users_branched_network_is_cut_between_its_branches_and_takes_its_arguments(
     tmp_path: Path, module: str
 ) -> None:
     card_file = with_weights(card_of(tmp_path, f"{module}:branched", "  arguments: {width: 5}\n"))
     parts = outline(card_file)
-    assert (parts.boundaries, parts.last) == ((), "network")
+    assert (parts.boundaries, parts.last) == (("left", "right", "add", "relu", "mean"), "fc")
     assert parts.weights == {"left": 45, "right": 5, "fc": 15}
     assert load_network(card_file)(torch.zeros(2, 1, 8, 8)).shape == (2, 3)
 
@@ -122,7 +122,10 @@ def test_a_branched_networks_preprocessing_leaves_its_checkpoint_keys_alone(
     more = "  preprocess: {mean: [0.5], std: [0.1]}\n"
     card_file = with_weights(card_of(tmp_path, f"{module}:branched", more))
     network = load_network(card_file)
-    assert outline(card_file).boundaries == ("preprocess",)
+    assert outline(card_file).boundaries == (
+        *("preprocess", "network.left", "network.right"),
+        *("network.add", "network.relu", "network.mean"),
+    )
     assert "left.weight" in weights_of(network).state_dict()
     images = torch.rand(2, 1, 8, 8)
     assert torch.equal(network(images), weights_of(network)((images - 0.5) / 0.1))

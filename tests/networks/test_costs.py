@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from flexrel_sim.measure.layers import layer_costs
 from flexrel_sim.networks.build import build_network
 from flexrel_sim.networks.modules import BasicBlock
-from flexrel_sim.partition import boundaries, split_network, stages
+from flexrel_sim.partition import boundaries, split_network
 from tests.networks.test_families import MOBILENET, RESNET18, SMALL, VGG16, architecture
 
 IMAGE = torch.zeros(1, 3, 224, 224)
 
 
 def costs_of(data: dict[str, Any]) -> tuple[int, int]:
-    layers = layer_costs(build_network(architecture(data)).eval(), 0, IMAGE)
+    layers = layer_costs(build_network(architecture(data)).eval(), "edge", IMAGE)
     return sum(layer.macs for layer in layers), sum(layer.weights for layer in layers)
 
 
@@ -74,7 +74,7 @@ def test_mobilenet_v2_does_the_macs_counted_by_hand() -> None:
 def test_networks_of_packages_have_their_totals(family: str, macs: int, weights: int) -> None:
     data = {"family": family}
     image = torch.zeros(1, *architecture(data).input_shape)
-    layers = layer_costs(build_network(architecture(data)).eval(), 0, image)
+    layers = layer_costs(build_network(architecture(data)).eval(), "edge", image)
     assert (sum(layer.macs for layer in layers), sum(layer.weights for layer in layers)) == (
         macs,
         weights,
@@ -87,7 +87,7 @@ def test_every_parameter_is_counted_once_and_on_the_side_of_its_stage(name: str)
     image = torch.zeros(1, *SMALL[name]["input_shape"])
     for cut in boundaries(network):
         head, tail = split_network(network, cut)
-        layers = layer_costs(network, len(stages(head)), image)
+        layers = layer_costs(network, cut, image)
         assert len({layer.name for layer in layers}) == len(layers)
         for side, half in (("head", head), ("tail", tail)):
             counted = sum(layer.weights for layer in layers if layer.side == side)
@@ -97,7 +97,7 @@ def test_every_parameter_is_counted_once_and_on_the_side_of_its_stage(name: str)
 def test_a_residual_block_counts_as_its_layers_with_dotted_names() -> None:
     network = nn.Sequential()
     network.add_module("block", BasicBlock(2, 3, 2))
-    layers = layer_costs(network.eval(), 1, torch.zeros(1, 2, 4, 4))
+    layers = layer_costs(network.eval(), "edge", torch.zeros(1, 2, 4, 4))
     assert [(layer.name, layer.kind, layer.macs) for layer in layers] == [
         ("block.conv1", "conv2d", 4 * 3 * 2 * 9),
         ("block.bn1", "batchnorm2d", 0),
@@ -140,18 +140,22 @@ class Again(Functional):
         return self.layer(self.layer(source))
 
 
-def test_multiplications_in_functions_are_refused_and_never_count_as_nothing() -> None:
-    with pytest.raises(ValueError, match="its layers do 16 MACs, and it does 32"):
-        layer_costs(Product(), 0, torch.zeros(1, 4))
+def test_multiplications_in_functions_count_as_those_of_layers() -> None:
+    layer, product = layer_costs(Product(), "layer", torch.zeros(1, 4))
+    assert (layer.name, layer.side, layer.macs, layer.weights) == ("layer", "head", 16, 16)
+    # The tail reads the same weights, and has them too.
+    assert (product.name, product.kind, product.side) == ("matmul", "matmul", "tail")
+    assert (product.macs, product.weights) == (16, 16)
 
 
-def test_a_module_with_parameters_of_its_own_is_refused_although_its_layers_are_known() -> None:
-    with pytest.raises(ValueError, match="has no known cost: Bare"):
-        layer_costs(nn.Sequential(Bare()), 0, torch.zeros(1, 4))
+def test_parameters_that_no_layer_holds_are_counted_where_they_are_read() -> None:
+    layer, scaled = layer_costs(nn.Sequential(Bare()), "edge", torch.zeros(1, 4))
+    assert (layer.name, layer.weights) == ("0.layer", 16)
+    assert (scaled.name, scaled.macs, scaled.weights) == ("0.mul", 0, 4)
 
 
 def test_a_layer_that_runs_twice_computes_twice_and_ships_once() -> None:
-    first, second = layer_costs(Again(), 0, torch.zeros(1, 4))
+    first, second = layer_costs(Again(), "edge", torch.zeros(1, 4))
     assert (first.name, first.macs, first.weights) == ("layer", 16, 16)
     assert (second.name, second.macs, second.weights) == ("layer@2", 16, 0)
 
@@ -161,5 +165,7 @@ def test_a_subclass_that_pads_otherwise_counts_as_its_convolution() -> None:
         def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
             return super().forward(nn.functional.pad(input, (0, 1, 0, 1)))
 
-    (layer,) = layer_costs(nn.Sequential(Same(1, 2, 2, bias=False)), 0, torch.zeros(1, 1, 3, 3))
+    (layer,) = layer_costs(
+        nn.Sequential(Same(1, 2, 2, bias=False)), "edge", torch.zeros(1, 1, 3, 3)
+    )
     assert (layer.kind, layer.macs, layer.weights) == ("conv2d", 9 * 2 * 4, 8)

@@ -16,8 +16,9 @@ from flexrel_sim.networks.architectures import Architecture
 from flexrel_sim.networks.build import build_network, weights_of
 from flexrel_sim.networks.modules import InvertedResidual, Preprocess
 from flexrel_sim.networks.outline import outline_of
-from flexrel_sim.partition import boundaries, split_network, stages
+from flexrel_sim.partition import boundaries, split_network, trace
 from tests.networks.test_cards import card_faults
+from tests.partition.halves import through
 
 IMAGENET: dict[str, Any] = {"input_shape": [3, 224, 224], "classes": 1000}
 RESNET18 = {"family": "resnet", "stem": "imagenet", "blocks": [2, 2, 2, 2]} | IMAGENET
@@ -198,8 +199,7 @@ def test_tail_after_head_is_the_whole_network_bit_for_bit_at_every_cut_of_every_
         assert whole.shape == (2, 3)
         for cut in boundaries(network):
             head, tail = split_network(network, cut)
-            assert torch.equal(tail(head(images)), whole), cut
-            assert stages(head) | stages(tail) == stages(network)
+            assert torch.equal(through(head, tail, images), whole), cut
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -218,11 +218,13 @@ def test_no_activation_works_in_place(name: str) -> None:
     assert not any(getattr(module, "inplace", False) for module in network.modules())
 
 
-def test_a_residual_block_is_one_stage() -> None:
-    assert list(stages(build_network(architecture(SMALL["resnet"])))) == [
-        *("preprocess", "conv1", "bn1", "relu"),
-        *("layer1.0", "layer1.1", "layer2.0", "avgpool", "flatten", "fc"),
-    ]
+def test_a_residual_network_is_cut_inside_its_blocks_and_after_them() -> None:
+    graph = trace(build_network(architecture(SMALL["resnet"])))
+    names = [operation.name for operation in graph.operations]
+    assert names[:6] == ["preprocess", "conv1", "bn1", "relu", "layer1.0.conv1", "layer1.0.bn1"]
+    assert names[-3:] == ["avgpool", "flatten", "fc"]
+    assert {"layer2.0.downsample.0", "layer2.0.add"} <= graph.cuts.keys()
+    assert graph.blocks["layer2.0"] == graph.blocks["layer2"] == "layer2.0.relu2"
 
 
 def test_preprocessing_scales_in_rgb_then_orders_and_is_no_part_of_the_checkpoint() -> None:
