@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from flexrel_sim.cli.cuts import cuts
 from flexrel_sim.cli.listing import criteria, datasets, devices, networks
 from flexrel_sim.cli.pruning import compare, prune
 from flexrel_sim.cli.running import run, simulate
@@ -57,7 +58,8 @@ def app(debug: bool) -> None:
 
 
 for _command in (
-    run, simulate, prune, compare, validate, schema, train, networks, datasets, criteria, devices,
+    run, simulate, prune, compare, cuts, validate, schema, train,
+    networks, datasets, criteria, devices,
 ):  # fmt: skip
     app.add_command(_command)
 

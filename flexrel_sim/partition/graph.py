@@ -95,7 +95,7 @@ class Graph:
     @cached_property
     def source(self) -> fx.Node:
         """The input."""
-        (source,) = self.module.graph.find_nodes(op="placeholder")
+        source: fx.Node = self.module.graph.find_nodes(op="placeholder")[0]
         return source
 
     @cached_property

@@ -23,8 +23,8 @@ _ELEMENTWISE: Final = frozenset({
 
 _REDUCED: Final = frozenset({
     "_adaptive_avg_pool2d", "_batch_norm_no_update", "_log_softmax", "_native_batch_norm_legit",
-    "_native_batch_norm_legit_no_training", "_softmax", "adaptive_max_pool2d", "amax", "amin",
-    "argmax", "avg_pool2d", "max", "max_pool2d_with_indices", "mean", "min",
+    "_native_batch_norm_legit_no_training", "_safe_softmax", "_softmax", "adaptive_max_pool2d",
+    "amax", "amin", "argmax", "avg_pool2d", "max", "max_pool2d_with_indices", "mean", "min",
     "native_batch_norm", "native_group_norm", "native_layer_norm", "std", "sum",
     "upsample_bilinear2d", "upsample_nearest2d", "var", "var_mean",
 })
@@ -32,11 +32,12 @@ _REDUCED: Final = frozenset({
 
 _MOVED: Final = frozenset({
     "_reshape_alias", "_to_copy", "_unsafe_view", "alias", "arange", "as_strided", "cat",
-    "clone", "constant_pad_nd", "contiguous", "copy", "detach", "empty", "empty_like", "expand",
-    "fill", "flip", "full", "full_like", "index_select", "lift_fresh", "ones", "ones_like",
-    "permute", "reflection_pad2d", "repeat", "replication_pad2d", "reshape", "roll",
-    "scalar_tensor", "select", "slice", "split", "split_with_sizes", "squeeze", "stack", "t",
-    "transpose", "unbind", "unsqueeze", "view", "zeros", "zeros_like",
+    "channel_shuffle", "clone", "constant_pad_nd", "contiguous", "copy", "detach", "empty",
+    "empty_like", "expand", "fill", "flip", "full", "full_like", "index_select", "lift_fresh",
+    "native_channel_shuffle", "ones", "ones_like", "permute", "pixel_shuffle",
+    "reflection_pad2d", "repeat", "replication_pad2d", "reshape", "roll", "scalar_tensor",
+    "select", "slice", "split", "split_with_sizes", "squeeze", "stack", "t", "transpose",
+    "unbind", "unsqueeze", "view", "zeros", "zeros_like",
 })
 """Copies, views and fills."""
 # fmt: on
