@@ -8,13 +8,14 @@ from pathlib import Path
 
 from flexrel_sim.datasets import DatasetInfo, held_out_count, open_dataset
 from flexrel_sim.errors import CheckpointError, DatasetError, Fault, ScenarioError
+from flexrel_sim.hardware import Device, find_device
 from flexrel_sim.measure.pruning_check import (
     Tell,
     network_faults,
     pruning_faults,
     pruning_warnings,
 )
-from flexrel_sim.measure.spec import MeasureSpec, make_spec
+from flexrel_sim.measure.spec import BEST, MeasureSpec, make_spec
 from flexrel_sim.networks import CardFile, Outline, checkpoint_file, load_card, outline
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile, did_you_mean
 from flexrel_sim.scenario.schema import DataSection
@@ -78,8 +79,10 @@ def check(scenario_file: ScenarioFile[Scenario]) -> Checked:
         faults += _cut_faults(point.scenario, card_file, parts, tell)
         faults += network_faults(point.scenario, card_file, parts, tell)
         checked.warnings += pruning_warnings(point.scenario, tell)
+        checked.warnings += _split_warnings(point.scenario, tell)
+        devices = _devices(point.scenario, scenario_file.folder, tell, faults)
         if not faults and isinstance(dataset, DatasetInfo):
-            checked.specs.append(make_spec(point.scenario, card_file, dataset))
+            checked.specs.append(make_spec(point.scenario, card_file, dataset, devices))
     if faults:
         raise ScenarioError(faults)
     checked.warnings = list({str(warning): warning for warning in checked.warnings}.values())
@@ -194,11 +197,59 @@ def _count_faults(data: DataSection, info: DatasetInfo, tell: Tell) -> list[Faul
 def _cut_faults(scenario: Scenario, card_file: CardFile, parts: Outline, tell: Tell) -> list[Fault]:
     card, cut = card_file.card, scenario.split.cut
     faults = []
-    known = ("server", *parts.boundaries, "edge")
-    if cut not in known and cut not in parts.blocks:
+    known = ("server", *parts.boundaries, "edge", BEST)
+    if cut == BEST:
+        faults += _best_faults(scenario, tell)
+    elif cut not in known and cut not in parts.blocks:
         rule = f"must be a boundary of {card.name!r}"
         remedy = did_you_mean(cut, known)
         if cut == parts.last:
             remedy = "it is the last layer: write 'edge' to keep the whole network there"
         faults.append(tell("split.cut", rule, cut, remedy))
     return faults
+
+
+def _best_faults(scenario: Scenario, tell: Tell) -> list[Fault]:
+    """Find what can't be said together with a cut that is still to be chosen."""
+    faults = []
+    for side, given_s in (
+        ("edge", scenario.edge.service_time),
+        ("server", scenario.server.service_time),
+    ):
+        if given_s is not None:
+            rule = "must be absent where split.cut is 'best': it is the time of one cut's half"
+            remedy = "remove it: the halves are compared by roofline; or name the cut"
+            faults.append(tell(f"{side}.service_time", rule, given_s, remedy))
+    if scenario.pruning.prunes and scenario.pruning.cut_ratio:
+        rule = "must be 0 where split.cut is 'best': it prunes what crosses a cut that is known"
+        value = scenario.pruning.cut_ratio
+        faults.append(tell("pruning.cut_ratio", rule, value, "remove it, or name the cut"))
+    return faults
+
+
+def _split_warnings(scenario: Scenario, tell: Tell) -> list[Fault]:
+    split = scenario.split
+    if split.cut == BEST or "objective" not in split.model_fields_set:
+        return []
+    rule = f"has no effect on cut {split.cut!r}"
+    return [tell("split.objective", rule, split.objective, "remove it, or write 'cut: best'")]
+
+
+def _devices(
+    scenario: Scenario, folder: Path, tell: Tell, faults: list[Fault]
+) -> tuple[Device, Device] | None:
+    """Find the devices that a cut is chosen for."""
+    if scenario.split.cut != BEST:
+        return None
+    found: list[Device] = []
+    for path, name in (
+        ("edge.device", scenario.edge.device),
+        ("server.device", scenario.server.device),
+    ):
+        try:
+            found.append(find_device(name, folder))
+        except LookupError as error:
+            faults.append(tell(path, "unknown device", name, str(error)))
+        except ScenarioError as error:
+            faults += error.faults
+    return (found[0], found[1]) if len(found) == 2 else None

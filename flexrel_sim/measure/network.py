@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from flexrel_sim.codec import Codec, shipped_bytes
 from flexrel_sim.errors import WorkError
+from flexrel_sim.measure.best import choose_cut, mean_payloads
 from flexrel_sim.measure.layers import layers_of
 from flexrel_sim.measure.passes import forward_passes
 from flexrel_sim.measure.pruned import prune_point, samples_of
@@ -33,6 +34,9 @@ _BATCH = 250
 
 _BYTES_PER_LOGIT = 4
 
+# Validation samples that tell the mean payload of every value, to choose a cut by.
+_CHOOSING = 50
+
 
 @dataclass(frozen=True)
 class Traced:
@@ -41,6 +45,11 @@ class Traced:
     graph: Graph
     costs: tuple[Cost, ...]
     table: CutTable
+
+    @property
+    def answer_bytes(self) -> int:
+        """Bytes of one answer on the downlink."""
+        return _BYTES_PER_LOGIT * self.table.cuts[-1].boundary[0].shape[0]
 
 
 @dataclass
@@ -85,8 +94,10 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
             dense_macs = sum(cost.macs for cost in count(trace(network), example))
             pruned = prune_point(first, network, samples)
             whole = traced(pruned.network, torch.from_numpy(images[:2]))
-            asked = [(spec.scenario.split.cut, _codec(spec)) for spec in specs]
-            found = measure_cuts(whole.graph, asked, torch.from_numpy(images))
+            tensors = torch.from_numpy(images)
+            points = _chosen(specs, whole, tensors[: data.validation])
+            asked = [(point["cut"], _codec(spec, point["cut"])) for spec, point in points]
+            found = measure_cuts(whole.graph, asked, tensors)
             calibration = Calibration(
                 data.calibration,
                 forward_passes(first.scenario.pruning, data.calibration, data.validation),
@@ -95,8 +106,11 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
                 pruned.choice,
             )
             return [
-                _profile(spec, whole, measured, labels, calibration)
-                for spec, measured in zip(specs, found, strict=True)
+                replace(
+                    _profile(spec, whole, measured, labels, calibration),
+                    operating_point=spec.operating_point | {"split": point},
+                )
+                for (spec, point), measured in zip(points, found, strict=True)
             ]
         except ValueError as error:
             raise WorkError(f"{first.card_file.file}: can't be measured: {error}") from None
@@ -192,8 +206,26 @@ def _measure_batch(graph: Graph, wanted: list[_Measured], images: Tensor, rows: 
         measured.answers[rows] = answer[graph.output.all_input_nodes[0]].argmax(1).numpy()
 
 
-def _codec(spec: MeasureSpec) -> Codec | None:
-    return None if spec.scenario.split.cut == EDGE else make_codec(spec.scenario.codec)
+def _chosen(
+    specs: Sequence[MeasureSpec], whole: Traced, validation: Tensor
+) -> list[tuple[MeasureSpec, dict[str, Any]]]:
+    """Give every point the cut that it names, or the best for its devices and link."""
+    payloads: dict[Codec, dict[fx.Node, float]] = {}
+    found: list[tuple[MeasureSpec, dict[str, Any]]] = []
+    for spec in specs:
+        point: dict[str, Any] = spec.operating_point["split"]
+        if spec.seeks_best:
+            codec = make_codec(spec.scenario.codec)
+            if codec not in payloads:
+                payloads[codec] = mean_payloads(whole.graph, codec, validation[:_CHOOSING])
+            best = choose_cut(spec, whole.graph, whole.costs, payloads[codec], whole.answer_bytes)
+            point = {"cut": best.cut, "best": best.estimate}
+        found.append((spec, point))
+    return found
+
+
+def _codec(spec: MeasureSpec, cut: str) -> Codec | None:
+    return None if cut == EDGE else make_codec(spec.scenario.codec)
 
 
 def _profile(
@@ -206,7 +238,6 @@ def _profile(
     validation = spec.scenario.data.validation
     layers = layers_of(whole.graph, measured.cut.name, whole.costs)
     cut = next(cut for cut in whole.table.cuts if cut.name == measured.cut.name)
-    answers = whole.table.cuts[-1].boundary[0].shape[0]
     correct = measured.answers == labels
     return Profile(
         key=spec.key,
@@ -215,7 +246,7 @@ def _profile(
         layers=layers,
         boundary_shapes=tuple(tensor.shape for tensor in cut.boundary),
         crosses_link=cut.crosses_link,
-        answer_bytes=_BYTES_PER_LOGIT * answers,
+        answer_bytes=whole.answer_bytes,
         head_weight_bytes=_weight_bytes(layers, "head"),
         tail_weight_bytes=_weight_bytes(layers, "tail"),
         payload_bytes=measured.payload_bytes[validation:],

@@ -160,7 +160,8 @@ def prune_point(spec: MeasureSpec, network: nn.Module, samples: EvaluationSample
         network,
         spec.scenario.pruning,
         samples,
-        cut=spec.scenario.split.cut,
+        # Which channels cross matters to `cut_ratio` only, and that needs a cut with a name.
+        cut="edge" if spec.seeks_best else spec.scenario.split.cut,
         recipe=Recipe(training.dataset, training.samples) if training else None,
         key=spec.network_key,
     )

@@ -9,9 +9,10 @@ from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from flexrel_sim.datasets import DATASETS, DatasetInfo
+from flexrel_sim.hardware import Device
 from flexrel_sim.networks import CardFile, network_digests
 from flexrel_sim.profile import PROFILE_VERSION
 from flexrel_sim.pruning import CRITERIA
@@ -19,7 +20,10 @@ from flexrel_sim.scenario import Scenario
 from flexrel_sim.scenario.schema import CodecSection, PruningSection
 from flexrel_sim.version import __version__
 
-__all__ = ["MeasureSpec", "code_digest", "make_spec"]
+__all__ = ["BEST", "MeasureSpec", "code_digest", "make_spec"]
+
+BEST: Final = "best"
+"""The cut that is chosen for the devices and the link."""
 
 # Whatever can change a measured number: a profile never outlives the code that measured it.
 _MEASURING_CODE = (
@@ -30,10 +34,20 @@ _MEASURING_CODE = (
     "codec",
     "measure",
     "partition",
+    "placement",
+    "hardware/roofline.py",
     "threads.py",
 )
 
-_MEASURING_PACKAGES = ("torch", "torch-pruning", "numpy", "scipy", "pillow", "zstandard")
+_MEASURING_PACKAGES = (
+    "torch",
+    "torch-pruning",
+    "numpy",
+    "scipy",
+    "pillow",
+    "zstandard",
+    "networkx",
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,8 @@ class MeasureSpec:
         differ share a profile.
     provenance
         Hashes and versions of what it is measured from.
+    devices
+        Those of edge and server, where the cut is chosen for them.
     """
 
     card_file: CardFile
@@ -60,6 +76,12 @@ class MeasureSpec:
     dataset: DatasetInfo
     operating_point: dict[str, Any]
     provenance: dict[str, str]
+    devices: tuple[Device, Device] | None = None
+
+    @property
+    def seeks_best(self) -> bool:
+        """Whether the cut is still to be chosen."""
+        return self.scenario.split.cut == BEST
 
     @property
     def key(self) -> str:
@@ -77,7 +99,10 @@ class MeasureSpec:
 
 
 def make_spec(
-    scenario: Scenario, card_file: CardFile, dataset: DatasetInfo | None = None
+    scenario: Scenario,
+    card_file: CardFile,
+    dataset: DatasetInfo | None = None,
+    devices: tuple[Device, Device] | None = None,
 ) -> MeasureSpec:
     """Resolve the model sections of a point.
 
@@ -89,6 +114,8 @@ def make_spec(
         Its network's card, with a recorded checkpoint.
     dataset
         What `open_dataset` gave for the point; the one of the catalogue that it names when None.
+    devices
+        Those of edge and server; needed by `cut: best` only.
 
     Returns
     -------
@@ -106,7 +133,7 @@ def make_spec(
         "model": {"network": card.name},
         "data": data,
         "pruning": _resolved_pruning(scenario.pruning),
-        "split": scenario.split.model_dump(),
+        "split": _resolved_split(scenario, devices),
         "codec": _resolved_codec(scenario.codec, scenario.split.cut),
     }
     provenance = {
@@ -117,7 +144,24 @@ def make_spec(
         "profile": str(PROFILE_VERSION),
         **{name: version(name) for name in _MEASURING_PACKAGES},
     }
-    return MeasureSpec(card_file, scenario, dataset, point, provenance)
+    return MeasureSpec(card_file, scenario, dataset, point, provenance, devices)
+
+
+def _resolved_split(scenario: Scenario, devices: tuple[Device, Device] | None) -> dict[str, Any]:
+    cut = scenario.split.cut
+    if cut != BEST:
+        return {"cut": cut}
+    if devices is None:
+        raise ValueError("cut 'best' needs the devices that it is chosen for")
+    # What it is chosen for is part of the question.
+    return {
+        "cut": cut,
+        "objective": scenario.split.objective,
+        "edge": devices[0].model_dump(),
+        "server": devices[1].model_dump(),
+        "workers": scenario.server.workers,
+        "link": scenario.link.model_dump(),
+    }
 
 
 def _resolved_classes(scenario: Scenario, dataset: DatasetInfo) -> list[int] | None:

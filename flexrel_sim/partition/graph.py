@@ -28,6 +28,9 @@ __all__ = [
 
 EDGE, SERVER = "edge", "server"
 
+_RESERVED: Final = (SERVER, EDGE, "best")
+"""What a scenario's cut means something else by than an operation."""
+
 WHOLE: Final = "network"
 """Name of a network that is one operation as a whole."""
 
@@ -127,9 +130,8 @@ class Graph:
         answers = tuple(self.output.all_input_nodes)
         found = {SERVER: CutPoint(SERVER, 0, (self.source,))}
         seen = {frozenset((self.source,)), frozenset(answers)}
-        plain = _tensors(self)
         for position, crossing in self._crossings():
-            if position < last and crossing not in seen and crossing <= plain:
+            if position < last and crossing not in seen and crossing <= self.tensors:
                 seen.add(crossing)
                 name = self.operations[position - 1].name
                 values = tuple(value for value in self.names if value in crossing)
@@ -149,6 +151,11 @@ class Graph:
         places = {name: at.get(position) for position, name in enumerate(names, start=1)}
         cuts = {block: places[end] for block, end in ends.items() if block not in places}
         return {block: cut for block, cut in cuts.items() if cut is not None}
+
+    @cached_property
+    def tensors(self) -> frozenset[fx.Node]:
+        """Values that can cross: the input, and results that are one tensor each."""
+        return _tensors(self)
 
     def cut(self, name: str) -> CutPoint:
         """Find a cut.
@@ -203,9 +210,9 @@ def operation_names(nodes: Sequence[fx.Node], prefix: str) -> list[str]:
     Returns
     -------
     list of str
-        One name each, all different, and none that of a cut without a layer.
+        One name each, all different, and none that means something else on a scenario.
     """
-    runs: Counter[str] = Counter((SERVER, EDGE))
+    runs: Counter[str] = Counter(_RESERVED)
     names: list[str] = []
     for node in nodes:
         name = _name(node, prefix)

@@ -108,8 +108,8 @@ def _bytes(axes: Axes, cuts: Sequence[Cut]) -> None:
                 color=colour,
                 markerfacecolor="white" if several else colour,
             )
-        shape = {"marker": marker, "markerfacecolor": "white" if several else "black"}
-        axes.plot([], [], linestyle="none", color="black", label=label, **shape)
+        inside = "white" if several else "black"
+        axes.plot([], [], marker=marker, ls="none", c="black", mfc=inside, label=label)
     axes.plot([], [], color=COLOURS[2], linewidth=4, label="fewer bytes than the input")
     image = EngFormatter("B", places=0)(image_bytes)
     axes.axhline(
@@ -145,7 +145,7 @@ def _shares(axes: Axes, cuts: Sequence[Cut]) -> None:
 
 
 def _ticks(cuts: Sequence[Cut]) -> list[Cut]:
-    """Choose the cuts that are labelled: both ends, blocks, then others, as far as there is room."""
+    """Choose the cuts that are labelled: both ends, blocks, then others, as there is room."""
     room = cuts[-1].operations / _TICKS_MAX
     ends = [cuts[0], cuts[-1]]
     blocks = [cut for cut in cuts if cut.blocks and len(cut.boundary) == 1]

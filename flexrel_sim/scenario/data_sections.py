@@ -65,7 +65,10 @@ class SplitSection(Section):
     """Where the network is split."""
 
     cut: str
-    """The boundary after this layer; `edge` keeps all on the edge, `server` sends the input."""
+    """The boundary after this operation or block; `edge` keeps all on the edge, `server` sends the
+    input, `best` is chosen for the devices and the link."""
+    objective: Literal["latency", "throughput"] = "latency"
+    """What `best` is: least time of a request that meets no other, or of the busiest stage."""
 
 
 class CodecSection(Section):

@@ -1,11 +1,10 @@
-import shutil
 from pathlib import Path
 
 import pytest
 
 from flexrel_sim.errors import ScenarioError
 from flexrel_sim.measure import Checked, check, make_spec
-from flexrel_sim.networks import CardFile, load_card
+from flexrel_sim.networks import load_card
 from flexrel_sim.scenario import load_scenario
 from tests.builders import write_yaml
 from tests.networks.cards import CARD_YAML, write_card
@@ -23,13 +22,6 @@ link: {uplink: 10 Mbit/s, downlink: 20 Mbit/s}
 server: {device: t4}
 workload: {rate: 12 /s}
 """
-
-
-@pytest.fixture
-def folder(tiny: CardFile, tmp_path: Path) -> Path:
-    for file in (tiny.file, tiny.checkpoint):
-        shutil.copy(file, tmp_path)
-    return tmp_path
 
 
 def checked(folder: Path, text: str = TEXT) -> Checked:

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from flexrel_sim.placement import BoundaryTensor, Cut, CutTable
@@ -41,5 +43,5 @@ def test_labels_keep_apart_and_both_ends_are_labelled(table):
     places = below.get_xticks()
     words = [label.get_text() for label in below.get_xticklabels()]
     assert (words[0], words[-1]) == ("server", "edge")
-    assert all(after - before >= 40 / 30 for before, after in zip(places, places[1:], strict=False))
+    assert all(after - before >= 40 / 30 for before, after in pairwise(places))
     assert set(words[1:-1]) <= {f"b{place}" for place in range(1, 40) if place % 2 == 0}

@@ -113,7 +113,7 @@ sweep:
         "FILE:5: pruning.ratio: must be less than 1, got 1.5; ",
         "FILE:6: pruning.granularity: must be 'weights' or 'filters', got 'weight'; did you mean",
         "FILE:7: pruning.exclude: must be a valid list, got 'fc1'; ",
-        "FILE:8: split.cut: is required; add it: The boundary after this layer;",
+        "FILE:8: split.cut: is required; add it: The boundary after this operation or block;",
         "FILE:9: split.cutt: unknown key; did you mean 'cut'? known: cut",
         "FILE:10: codec: must be a mapping of keys, got 'uint8'; write 'key: value' lines; How ",
         "FILE:13: edge.service: must be 'deterministic' or 'exponential', got 'exponentail'; did ",
