@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +20,17 @@ from flexrel_sim.measure.pruned import prune_point, samples_of
 from flexrel_sim.measure.sending import make_codec, send
 from flexrel_sim.measure.spec import MeasureSpec
 from flexrel_sim.networks.build import load_network
-from flexrel_sim.partition import EDGE, Cost, CutPoint, Graph, count, cut_table, trace, walk
-from flexrel_sim.partition.split import split_graph
+from flexrel_sim.partition import (
+    EDGE,
+    Cost,
+    CutPoint,
+    Graph,
+    count,
+    cut_table,
+    split_graph,
+    trace,
+    walk,
+)
 from flexrel_sim.placement import CutTable
 from flexrel_sim.profile import Calibration, Layer, Profile
 from flexrel_sim.threads import one_thread
@@ -54,13 +64,18 @@ class Traced:
 
 @dataclass
 class _Measured:
-    """Payload and outcome of every sample at one cut through one codec."""
+    """Payload and answer of every sample at one cut through one codec."""
 
+    graph: Graph
     cut: CutPoint
     codec: Codec | None
-    tail: nn.Module
     payload_bytes: NDArray[np.int64]
     answers: NDArray[np.int64]
+
+    @cached_property
+    def tail(self) -> nn.Module:
+        """What runs after the cut; built when it is first needed."""
+        return split_graph(self.graph, self.cut)[1]
 
 
 def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
@@ -173,8 +188,7 @@ def measure_cuts(
         cut = graph.cut(name)
         if (cut.position, codec) not in wanted:
             zeros = np.zeros(len(images), np.int64)
-            tail = split_graph(graph, cut)[1]
-            wanted[cut.position, codec] = _Measured(cut, codec, tail, zeros, zeros.copy())
+            wanted[cut.position, codec] = _Measured(graph, cut, codec, zeros, zeros.copy())
         found.append(wanted[cut.position, codec])
     with torch.inference_mode():
         for start in range(0, len(images), _BATCH):

@@ -2,7 +2,7 @@
 
 from flexrel_sim.partition.count import Cost, count
 from flexrel_sim.partition.graph import EDGE, SERVER, CutPoint, Graph, Operation, boundaries
-from flexrel_sim.partition.split import split_network
+from flexrel_sim.partition.split import split_graph, split_network
 from flexrel_sim.partition.table import cut_table
 from flexrel_sim.partition.trace import trace
 from flexrel_sim.partition.walk import walk
@@ -17,6 +17,7 @@ __all__ = [
     "boundaries",
     "count",
     "cut_table",
+    "split_graph",
     "split_network",
     "trace",
     "walk",

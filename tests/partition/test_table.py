@@ -10,7 +10,7 @@ import yaml
 from torch import nn
 
 from flexrel_sim.networks.build import build_network
-from flexrel_sim.partition import boundaries, cut_table, split_network, trace
+from flexrel_sim.partition import boundaries, cut_table, split_graph, trace
 from flexrel_sim.placement import BoundaryTensor, Cut, Uncounted
 from tests.networks.test_families import SMALL, architecture
 
@@ -55,10 +55,11 @@ def test_a_residual_block_is_cut_through_both_of_its_branches() -> None:
 def test_both_sides_of_every_cut_are_what_the_halves_are_and_do(name: str) -> None:
     network = build_network(architecture(SMALL[name])).eval()
     image = torch.rand(1, *SMALL[name]["input_shape"])
-    table = cut_table(trace(network), image)
+    graph = trace(network)
+    table = cut_table(graph, image)
     assert tuple(cut.name for cut in table.cuts) == boundaries(network)
     for cut in table.cuts:
-        head, tail = split_network(network, cut.name)
+        head, tail = split_graph(graph, graph.cut(cut.name))
         for half, weight_bytes in ((head, cut.head_weight_bytes), (tail, cut.tail_weight_bytes)):
             assert weight_bytes == 4 * sum(weight.numel() for weight in half.parameters())
         with torch.inference_mode():
