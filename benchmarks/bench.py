@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.pruning_bench import compare_all
+from benchmarks import cuts_bench, pruning_bench
 from flexrel_sim.codec import Codec
 from flexrel_sim.networks.architectures import Vgg
 from flexrel_sim.networks.build import build_network
@@ -95,7 +95,9 @@ def main() -> None:
     ):
         summary = (compare.__doc__ or "").splitlines()[0]
         print(f"{compare():7.2f} x  {summary}")
-    for ratio, what in compare_all():
+    for figure, what in cuts_bench.compare_all():
+        print(f"{figure:7.2f}    {what}")
+    for ratio, what in pruning_bench.compare_all():
         print(f"{ratio:7.2f} x  {what}")
 
 

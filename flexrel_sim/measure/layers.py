@@ -44,8 +44,23 @@ def layer_costs(network: nn.Module, cut: str, example: Tensor) -> tuple[Layer, .
     return layers_of(graph, cut, count(graph, example))
 
 
-def layers_of(graph: Graph, cut: str, costs: Sequence[Cost]) -> tuple[Layer, ...]:
-    """List the layers of a network whose operations are counted already; as `layer_costs`."""
+def layers_of(
+    graph: Graph, cut: str, costs: Sequence[Cost], nonzero: dict[int, int] | None = None
+) -> tuple[Layer, ...]:
+    """List the layers of a network whose operations are counted already; as `layer_costs`.
+
+    Parameters
+    ----------
+    graph, cut, costs
+        The network, a cut, and what `count` gave.
+    nonzero
+        Weights that are not zero, by parameter; kept from one cut to the next, to count them once.
+
+    Returns
+    -------
+    tuple of Layer
+        As in `layer_costs`.
+    """
     unknown = [
         f"{cost.name!r} ({cost.kind}: {kernel})" for cost in costs for kernel in cost.uncounted
     ]
@@ -53,12 +68,12 @@ def layers_of(graph: Graph, cut: str, costs: Sequence[Cost]) -> tuple[Layer, ...
         raise ValueError(
             f"has operations of unknown cost: {', '.join(unknown)}; they would count as nothing"
         )
-    return tuple(_layers(costs, graph.cut(cut).position))
+    known = {} if nonzero is None else nonzero
+    return tuple(_layers(costs, graph.cut(cut).position, known))
 
 
-def _layers(costs: Sequence[Cost], position: int) -> Iterator[Layer]:
+def _layers(costs: Sequence[Cost], position: int, nonzero: dict[int, int]) -> Iterator[Layer]:
     shipped: set[int] = set()
-    nonzero: dict[int, int] = {}
     for index, cost in enumerate(costs):
         if index == position:
             # A weight that both halves read is shipped to both.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,7 @@ class Traced:
     graph: Graph
     costs: tuple[Cost, ...]
     table: CutTable
+    nonzero: dict[int, int] = field(default_factory=dict)
 
     @property
     def answer_bytes(self) -> int:
@@ -210,7 +211,7 @@ def _measure_batch(graph: Graph, wanted: list[_Measured], images: Tensor, rows: 
                 continue
             sent = send(measured.codec, boundary)
             measured.payload_bytes[rows] = sent.payload_bytes
-            if sent.exact:
+            if sent.received is None:
                 exact.append(measured)
             else:
                 received = (torch.from_numpy(array) for array in sent.received)
@@ -250,7 +251,7 @@ def _profile(
     calibration: Calibration,
 ) -> Profile:
     validation = spec.scenario.data.validation
-    layers = layers_of(whole.graph, measured.cut.name, whole.costs)
+    layers = layers_of(whole.graph, measured.cut.name, whole.costs, whole.nonzero)
     cut = next(cut for cut in whole.table.cuts if cut.name == measured.cut.name)
     correct = measured.answers == labels
     return Profile(

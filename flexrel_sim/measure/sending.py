@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from flexrel_sim.codec import Codec
 from flexrel_sim.scenario.schema import CodecSection
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 __all__ = ["Sent", "make_codec", "send"]
 
 
+@dataclass(frozen=True)
 class Sent:
     """What crossed the link, and what came of it.
 
@@ -25,21 +24,11 @@ class Sent:
     payload_bytes
         Encoded bytes of every sample, those of all tensors together.
     received
-        The tensors as decoded, ``(batch, …)`` each.
-    exact
-        Whether they are, bit for bit, what was sent.
+        The tensors as decoded, ``(batch, …)`` each; None if they are, bit for bit, what was sent.
     """
 
-    def __init__(
-        self,
-        payload_bytes: NDArray[np.int64],
-        received: tuple[NDArray[np.float32], ...],
-        *,
-        exact: bool,
-    ) -> None:
-        self.payload_bytes = payload_bytes
-        self.received = received
-        self.exact = exact
+    payload_bytes: NDArray[np.int64]
+    received: tuple[NDArray[np.float32], ...] | None
 
 
 def make_codec(section: CodecSection) -> Codec:
@@ -68,21 +57,22 @@ def send(codec: Codec, boundary: Sequence[Tensor]) -> Sent:
         If a tensor is not of float32, or can't be encoded.
     """
     total = np.zeros(len(boundary[0]), np.int64)
-    received: list[NDArray[np.float32]] = []
+    received: list[list[NDArray[np.float32]]] = []
     exact = True
     for tensor in boundary:
-        sent = tensor.numpy()
+        sent = tensor.contiguous().numpy()
         if sent.dtype != np.float32 or len(sent) != len(total):
             raise ValueError(
                 f"a boundary tensor must be float32 with one entry per sample to be encoded, got"
                 f" {sent.dtype} of shape {sent.shape} for {len(total)} samples"
             )
         payloads = [codec.encode(sample) for sample in sent]
-        got = np.stack([codec.decode(payload, sent.shape[1:]) for payload in payloads])
         total += [len(payload) for payload in payloads]
-        # Bits, not values: -0.0 equals 0.0 and divides otherwise.
-        exact = exact and np.array_equal(
-            np.ascontiguousarray(sent).view(np.uint32), got.view(np.uint32)
-        )
-        received.append(got)
-    return Sent(total, tuple(received), exact=exact)
+        received.append([codec.decode(payload, sent.shape[1:]) for payload in payloads])
+        exact = exact and all(map(_same_bits, sent, received[-1]))
+    return Sent(total, None if exact else tuple(map(np.stack, received)))
+
+
+def _same_bits(sent: NDArray[np.float32], got: NDArray[np.float32]) -> bool:
+    # Bits, not values: -0.0 equals 0.0 and divides otherwise.
+    return np.array_equal(sent.view(np.uint32), got.view(np.uint32))

@@ -120,9 +120,9 @@ def test_every_parameter_is_counted_once_and_on_the_side_of_its_stage(name: str)
     network = build_network(architecture(SMALL[name])).eval()
     image = torch.zeros(1, *SMALL[name]["input_shape"])
     graph = trace(network)
-    costs = operation_costs(graph, image)
+    costs, nonzero = operation_costs(graph, image), {}
     for cut in graph.cuts.values():
-        layers = layers_of(graph, cut.name, costs)
+        layers = layers_of(graph, cut.name, costs, nonzero)
         assert len({layer.name for layer in layers}) == len(layers)
         for side, half in zip(("head", "tail"), split_graph(graph, cut), strict=True):
             counted = sum(layer.weights for layer in layers if layer.side == side)
