@@ -229,7 +229,8 @@ def _best_faults(scenario: Scenario, tell: Tell) -> list[Fault]:
 
 def _split_warnings(scenario: Scenario, tell: Tell) -> list[Fault]:
     split = scenario.split
-    if split.cut == BEST or "objective" not in split.model_fields_set:
+    # A resolved scenario spells the default out.
+    if split.cut == BEST or split.objective == "latency":
         return []
     rule = f"has no effect on cut {split.cut!r}"
     return [tell("split.objective", rule, split.objective, "remove it, or write 'cut: best'")]
