@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from benchmarks import cuts_bench
 from benchmarks.codec_bench import compare_codecs
 from benchmarks.pruning_bench import compare_all
 from benchmarks.timing import best_s
@@ -43,6 +44,8 @@ def main() -> None:
     for compare in (relevance_against_training_step,):
         summary = (compare.__doc__ or "").splitlines()[0]
         print(f"{compare():7.2f} x  {summary}")
+    for figure, what in cuts_bench.compare_all():
+        print(f"{figure:7.2f}    {what}")
     for ratio, what in (*compare_codecs(), *compare_all()):
         print(f"{ratio:7.2f} x  {what}")
 

@@ -1,4 +1,4 @@
-"""The package in calls: run a scenario, simulate a profile, prune, train a bottleneck, compare."""
+"""The package in calls: run, simulate, prune, train a bottleneck, compare, list cuts."""
 
 from __future__ import annotations
 
@@ -23,8 +23,19 @@ from flexrel_sim.study import (
 if TYPE_CHECKING:
     from flexrel_sim.measure.shipping import Shipped
     from flexrel_sim.networks.bottleneck_card import BottleneckCard, BottleneckTraining
+    from flexrel_sim.placement import CutTable
 
-__all__ = ["Run", "compare", "prune", "run", "silent", "simulate", "train_bottleneck"]
+__all__ = [
+    "Cuts",
+    "Run",
+    "compare",
+    "cuts",
+    "prune",
+    "run",
+    "silent",
+    "simulate",
+    "train_bottleneck",
+]
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,22 @@ class Run:
 
     result: StudyResult
     folder: Path
+    pictures: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """The cuts of a network.
+
+    Parameters
+    ----------
+    table
+        What crosses each, and what is on both sides.
+    pictures
+        The pictures that were drawn of them.
+    """
+
+    table: CutTable
     pictures: tuple[Path, ...]
 
 
@@ -264,6 +291,49 @@ def compare(
         write_comparison(result, folder, {"this run": told})
         draw_comparison(result, folder)
     return target
+
+
+def cuts(
+    file: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Cuts:
+    """List every cut of a scenario's network, and draw them.
+
+    Parameters
+    ----------
+    file
+        The scenario; its sweep is left out.
+    output
+        Where to draw: a .png, .svg or .pdf file, or a folder that gets ``cuts.png`` and
+        ``cuts.svg``; nothing is drawn when absent.
+    overrides
+        Dotted paths and values that replace the file's.
+
+    Returns
+    -------
+    Cuts
+        The cuts with their boundaries and costs.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault of the scenario.
+    InputError
+        If the network can't be built, or the picture can't be written.
+    WorkError
+        If the network can't be pruned, or fails on an image.
+    """
+    scenario_file = load_scenario(Path(file), overrides)
+    from flexrel_sim.measure.cutting import scenario_cuts  # noqa: PLC0415 - torch is a second
+
+    table = scenario_cuts(scenario_file)
+    if output is None:
+        return Cuts(table, ())
+    from flexrel_sim.plots.cuts import draw_cuts  # noqa: PLC0415 - matplotlib is half a second
+
+    title = f"Cuts of {Path(scenario_file.scenario.model.network).stem}"
+    return Cuts(table, tuple(draw_cuts(table, title, Path(output))))
 
 
 def _written(target: Path, work: Callable[[Path], StudyResult]) -> Run:

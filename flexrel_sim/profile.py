@@ -32,7 +32,7 @@ __all__ = [
     "save_profile",
 ]
 
-PROFILE_VERSION: Final = 3
+PROFILE_VERSION: Final = 4
 """Version of the stored form; a profile of another version is refused."""
 
 _JSON_NAME = "profile.json"
@@ -155,8 +155,8 @@ class Profile:
         The model sections of the scenario, resolved.
     layers
         Head first, in the order of execution.
-    boundary_shape
-        Shape of the tensor that crosses the link, without the batch.
+    boundary_shapes
+        Shapes of the tensors that cross the link, without the batch; on the edge, the answers'.
     crosses_link
         False where all is computed on the edge.
     answer_bytes
@@ -181,7 +181,7 @@ class Profile:
     network: str
     operating_point: dict[str, Any]
     layers: tuple[Layer, ...]
-    boundary_shape: tuple[int, ...]
+    boundary_shapes: tuple[tuple[int, ...], ...]
     crosses_link: bool
     answer_bytes: int
     head_weight_bytes: int
@@ -316,7 +316,7 @@ def _from_data(data: dict[str, Any], arrays: bytes) -> Profile:
     data["layers"] = tuple(
         Layer(**{**layer, "output_shape": tuple(layer["output_shape"])}) for layer in data["layers"]
     )
-    data["boundary_shape"] = tuple(data["boundary_shape"])
+    data["boundary_shapes"] = tuple(tuple(shape) for shape in data["boundary_shapes"])
     data["calibration"] = Calibration(**data["calibration"])
     data["codec"] = CodecCost(**data["codec"])
     return Profile(**data)

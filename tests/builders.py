@@ -65,7 +65,7 @@ def make_profile(**changes: Any) -> Profile:
         "network": "net",
         "operating_point": {"split": {"cut": "fc1"}},
         "layers": (make_layer(), make_layer(name="fc2", side="tail")),
-        "boundary_shape": (10,),
+        "boundary_shapes": ((10,),),
         "crosses_link": True,
         "answer_bytes": 25,
         "head_weight_bytes": 4000,

@@ -20,6 +20,9 @@ OF_NO_MATTER = {
     "errors": "faults",
     "files": "whole files",
     "version": "in the key by itself",
+    "hardware/__init__.py": "names only",
+    "links/__init__.py": "names only",
+    "links/capacity.py": "its mean rate is in the key",
     "profile.py": "has a version of its own, which is in the key",
     "metrics.py": "words",
     "statistics.py": "intervals, drawn from kept numbers",
@@ -57,8 +60,8 @@ def covered(path: str, names: tuple[str, ...]) -> bool:
     ("start", "names"),
     [
         ("measure/network.py", _MEASURING_CODE),
-        # Outlines name cuts, and a comparison has none.
-        ("comparison/measure.py", (*_CODE, "partition.py")),
+        # Outlines name cuts and bottlenecks are put into them, and a comparison has none.
+        ("comparison/measure.py", (*_CODE, "partition", "placement")),
     ],
 )
 def test_all_that_measuring_imports_is_in_the_key_or_moves_no_number(

@@ -45,7 +45,7 @@ def test_a_profile_comes_back_as_it_was_saved(folder: Path) -> None:
 def test_a_profile_of_an_edge_only_network_without_layers_comes_back(tmp_path: Path) -> None:
     profile = make_profile(
         layers=(),
-        boundary_shape=(),
+        boundary_shapes=(),
         crosses_link=False,
         payload_bytes=np.zeros(1, dtype=np.int64),
         correct=np.array([False]),
@@ -168,7 +168,7 @@ def test_a_profile_of_another_version_is_refused(folder: Path, version: object) 
         {"layers": 3},
         {"layers": [{"name": "x"}]},
         {"layers": ["x"]},
-        {"boundary_shape": None},
+        {"boundary_shapes": None},
         {"unknown": 1},
     ],
 )

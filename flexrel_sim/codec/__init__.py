@@ -14,7 +14,7 @@ from flexrel_sim.codec.weights import (
     smallest_format,
     weight_bytes,
 )
-from flexrel_sim.codec.work import work_of
+from flexrel_sim.codec.work import total_work, work_of
 
 __all__ = [
     "CHECKSUM_BYTES",
@@ -32,6 +32,7 @@ __all__ = [
     "rounded_weights",
     "shipped_bytes",
     "smallest_format",
+    "total_work",
     "weight_bytes",
     "work_of",
 ]

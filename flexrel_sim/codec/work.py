@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from flexrel_sim.codec.channels import ChannelCodec
 from flexrel_sim.codec.image import ImageCodec
@@ -10,7 +11,7 @@ from flexrel_sim.codec.payload import AnyCodec, Codec
 from flexrel_sim.codec.sparsity import INDICES
 from flexrel_sim.profile import CodecCost
 
-__all__ = ["work_of"]
+__all__ = ["total_work", "work_of"]
 
 _FLOAT_BYTES = 4
 
@@ -59,6 +60,34 @@ def work_of(codec: AnyCodec, shape: tuple[int, ...]) -> CodecCost:
     if isinstance(codec, Codec):
         return _work(codec, shape)
     raise TypeError(f"the work of {type(codec).__name__} is not known")
+
+
+def total_work(codecs: Sequence[AnyCodec], shapes: Sequence[tuple[int, ...]]) -> CodecCost:
+    """Count what all codecs of a cut do for one sample.
+
+    Parameters
+    ----------
+    codecs
+        One for each tensor that crosses, all with one compressor.
+    shapes
+        Shapes of the tensors.
+
+    Returns
+    -------
+    CodecCost
+        The sums, and all names that differ; nothing where nothing crosses.
+    """
+    works = [work_of(codec, shape) for codec, shape in zip(codecs, shapes, strict=True)]
+    if not works:
+        return CodecCost()
+    return CodecCost(
+        ", ".join(dict.fromkeys(work.name for work in works)),
+        sum(work.encode_traffic_bytes for work in works),
+        sum(work.decode_traffic_bytes for work in works),
+        sum(work.content_bytes for work in works),
+        works[0].compressor,
+        works[0].level,
+    )
 
 
 def _work(codec: Codec, shape: tuple[int, ...]) -> CodecCost:

@@ -26,7 +26,7 @@ from flexrel_sim.networks.bottleneck_card import (
     write_bottleneck_card,
 )
 from flexrel_sim.networks.build import load_network
-from flexrel_sim.partition import EDGE, split_network
+from flexrel_sim.partition import EDGE, split_graph, trace
 from flexrel_sim.threads import one_thread
 from flexrel_sim.training.bottleneck import train_bottleneck
 
@@ -63,10 +63,10 @@ def make_bottleneck(
     Raises
     ------
     InputError
-        If the cut is `edge`, the network's card has no recipe, or the file has another suffix or
-        would replace the network's own card.
+        If the cut is `edge` or `best`, the network's card has no recipe, or the file has another
+        suffix or would replace the network's own card.
     WorkError
-        If the boundary takes no bottleneck of that size.
+        If the boundary takes no bottleneck of that size, or is of several tensors.
     """
     training = spec.card_file.card.training
     if spec.scenario.split.cut == EDGE:
@@ -75,10 +75,12 @@ def make_bottleneck(
         raise InputError(f"{spec.card_file.file}: training: is missing: it names the samples")
     if file.suffix != ".yaml" or file.resolve() == spec.card_file.file.resolve():
         raise InputError(f"{file}: must be a .yaml file, and not the network's own; name another")
+    if spec.seeks_best:
+        raise InputError("split.cut: is 'best'; name the cut that the bottleneck is for")
     with one_thread():
         network = load_network(spec.card_file)
         network = prune_point(spec, network, samples_of(spec)).network.requires_grad_(False)
-        halves = split_network(network, spec.scenario.split.cut)
+        halves = _halves(network, spec.scenario.split.cut)
         seen = _tensors(train_samples(training.dataset, training.samples))
         try:
             bottleneck = train_bottleneck(halves, seen, size, recipe, after_epoch)
@@ -113,6 +115,15 @@ def make_bottleneck(
     except OSError as error:
         raise InputError(f"{file}: can't be written: {error.strerror}; name another") from None
     return card
+
+
+def _halves(network: nn.Module, cut: str) -> tuple[nn.Module, nn.Module]:
+    graph = trace(network)
+    point = graph.cut(cut)
+    if len(point.values) > 1:
+        names = ", ".join(graph.names[value] for value in point.values)
+        raise WorkError(f"{cut}: a bottleneck narrows one tensor, and {names} cross; cut elsewhere")
+    return split_graph(graph, point)
 
 
 def put_in(spec: MeasureSpec, network: nn.Module) -> nn.Module:

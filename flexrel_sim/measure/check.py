@@ -18,9 +18,9 @@ from flexrel_sim.measure.pruning_check import (
     pruning_warnings,
 )
 from flexrel_sim.measure.spec import MeasureSpec, make_spec
+from flexrel_sim.measure.split_check import cut_faults, split_warnings, target_of
 from flexrel_sim.networks import (
     CardFile,
-    Outline,
     checkpoint_file,
     load_card,
     outline,
@@ -92,13 +92,15 @@ def check(scenario_file: ScenarioFile[Scenario]) -> Checked:
         if tunes and own is not None:
             faults += _tuning_faults(pruning, card_file, own, tell)
         parts = outline(card_file)
-        faults += _cut_faults(point.scenario, card_file, parts, tell)
+        faults += cut_faults(point.scenario, card_file.card.name, parts, tell)
         faults += codec_faults(point.scenario, card_file.card.architecture.input_shape, tell)
         faults += network_faults(pruning, cut, card_file, parts, tell)
         checked.warnings += pruning_warnings(pruning, tell)
+        checked.warnings += split_warnings(point.scenario, tell)
+        target = target_of(point.scenario, scenario_file.folder, tell, faults)
         if not faults and isinstance(dataset, DatasetInfo):
             trained_on = own if tunes and isinstance(own, DatasetInfo) else None
-            spec = make_spec(point.scenario, card_file, dataset, trained_on)
+            spec = make_spec(point.scenario, card_file, dataset, trained_on, target=target)
             found = bottleneck_of(spec, scenario_file.folder, tell, faults)
             checked.specs.append(
                 make_spec(point.scenario, card_file, dataset, trained_on, found) if found else spec
@@ -162,16 +164,3 @@ def _tuning_faults(
         rule = f"must be at most {info.train_samples}, the training samples of {info.name!r}"
         return [*training_faults(card_file, info), tell(path, rule, wanted, "ask for fewer")]
     return training_faults(card_file, info)
-
-
-def _cut_faults(scenario: Scenario, card_file: CardFile, parts: Outline, tell: Tell) -> list[Fault]:
-    card, cut = card_file.card, scenario.split.cut
-    faults = []
-    known = ("server", *parts.boundaries, "edge")
-    if cut not in known:
-        rule = f"must be a boundary of {card.name!r}"
-        remedy = did_you_mean(cut, known)
-        if cut == parts.last:
-            remedy = "it is the last layer: write 'edge' to keep the whole network there"
-        faults.append(tell("split.cut", rule, cut, remedy))
-    return faults

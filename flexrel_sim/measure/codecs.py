@@ -1,4 +1,4 @@
-"""The codec of an operating point, and what it learns from calibration samples."""
+"""The codecs of an operating point, and what they learn from calibration samples."""
 
 from __future__ import annotations
 
@@ -8,57 +8,60 @@ import torch
 from torch import Tensor, nn
 
 from flexrel_sim.codec import AnyCodec, ChannelCodec, codec_of
+from flexrel_sim.partition import EDGE, CutPoint, Graph, split_graph
 from flexrel_sim.scenario.data_sections import CodecSection
 
-__all__ = ["fitted_codec", "most_relevant_channels"]
+__all__ = ["fitted_codecs", "most_relevant_channels"]
 
 
-def fitted_codec(
-    section: CodecSection, head: nn.Module, tail: nn.Module, images: Tensor, labels: Tensor
-) -> AnyCodec:
-    """Make a codec for a cut.
+def fitted_codecs(
+    section: CodecSection, graph: Graph, cut: CutPoint, images: Tensor, labels: Tensor
+) -> tuple[AnyCodec, ...]:
+    """Make the codecs of a cut.
 
     Parameters
     ----------
     section
         What the scenario says.
-    head, tail
-        The halves that it connects.
+    graph, cut
+        The network, and where it is cut.
     images, labels
         Calibration samples, which choose the channels that are sent where not all are.
 
     Returns
     -------
-    AnyCodec
-        The codec.
+    tuple of AnyCodec
+        One for each tensor that crosses, in their order; none at ``edge``.
     """
+    if cut.name == EDGE:
+        return ()
     codec = codec_of(section)
     if section.channels == 1:
-        return codec
-    sent, fill = most_relevant_channels(head, tail, images, labels, section.channels)
-    return ChannelCodec(codec, sent, fill)
+        return (codec,) * len(cut.values)
+    halves = split_graph(graph, cut)
+    chosen = most_relevant_channels(*halves, images, labels, section.channels)
+    return tuple(ChannelCodec(codec, sent, fill) for sent, fill in chosen)
 
 
 def most_relevant_channels(
     head: nn.Module, tail: nn.Module, images: Tensor, labels: Tensor, share: float
-) -> tuple[tuple[int, ...], tuple[float, ...]]:
+) -> list[tuple[tuple[int, ...], tuple[float, ...]]]:
     """Choose the channels at a cut whose absence the answers would notice most.
 
     Parameters
     ----------
     head, tail
-        The halves of the network.
+        The halves of the network; the head gives one tensor, or a tuple of them.
     images, labels
         Calibration samples ``(batch, channels, height, width)`` and ``(batch,)``.
     share
-        How many of the channels are chosen, rounded up.
+        How many of the channels of each tensor are chosen, rounded up.
 
     Returns
     -------
-    chosen : tuple of int
-        Rising.
-    means : tuple of float
-        Every channel's mean over samples and places, to be put in its place.
+    list of (tuple of int, tuple of float)
+        For each tensor what is chosen, rising, and every channel's mean over samples and places,
+        to be put in its place.
 
     References
     ----------
@@ -67,11 +70,19 @@ def most_relevant_channels(
     networks for resource efficient inference*, ICLR 2017, equation 8, about the mean instead of 0.
     """
     with torch.no_grad():
-        boundary = head(images)
-    boundary = boundary.detach().requires_grad_()
-    logits = tail(boundary).gather(1, labels[:, None]).sum()
-    (gradient,) = torch.autograd.grad(logits, boundary)
-    values = boundary.detach().flatten(2) if boundary.ndim > 2 else boundary.detach()[..., None]
+        found = head(images)
+    tensors = found if isinstance(found, tuple) else (found,)
+    boundary = [tensor.detach().requires_grad_() for tensor in tensors]
+    logits = tail(*boundary).gather(1, labels[:, None]).sum()
+    gradients = torch.autograd.grad(logits, boundary)
+    return [_chosen(*pair, share) for pair in zip(boundary, gradients, strict=True)]
+
+
+def _chosen(
+    tensor: Tensor, gradient: Tensor, share: float
+) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    tensor = tensor.detach()
+    values = tensor.flatten(2) if tensor.ndim > 2 else tensor[..., None]
     means = values.mean((0, 2))
     change = (values - means[:, None]) * gradient.reshape(values.shape)
     relevance = change.sum(2).abs().mean(0)

@@ -3,43 +3,86 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
-from flexrel_sim.codec import AnyCodec, weight_bytes, work_of
+from flexrel_sim.codec import AnyCodec, WeightDtype, codec_of, total_work, weight_bytes
 from flexrel_sim.datasets import EvaluationSamples
 from flexrel_sim.errors import WorkError
+from flexrel_sim.measure.best import choose_cut, mean_payloads
 from flexrel_sim.measure.bottleneck import at_bottleneck, put_in
-from flexrel_sim.measure.codecs import fitted_codec
-from flexrel_sim.measure.layers import layer_costs
+from flexrel_sim.measure.codecs import fitted_codecs
+from flexrel_sim.measure.layers import layers_of
 from flexrel_sim.measure.passes import forward_passes
 from flexrel_sim.measure.pruned import prune_point, samples_of
+from flexrel_sim.measure.sending import send
 from flexrel_sim.measure.spec import MeasureSpec
 from flexrel_sim.networks.build import load_network
-from flexrel_sim.partition import EDGE, boundaries, split_network, stages
-from flexrel_sim.profile import Calibration, CodecCost, Profile
+from flexrel_sim.partition import Cost, CutPoint, Graph, count, cut_table, split_graph, trace, walk
+from flexrel_sim.placement import CutTable
+from flexrel_sim.profile import Calibration, Profile
 from flexrel_sim.threads import one_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["measure_network"]
+__all__ = ["Traced", "measure_cuts", "measure_network", "traced"]
 
 _BATCH = 250
 
 _BYTES_PER_LOGIT = 4
 
+# Validation samples that tell the mean payload of every value, to choose a cut by.
+_CHOOSING = 50
+
+_Codecs = tuple[AnyCodec, ...]
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A network, its operations, and what they cost."""
+
+    graph: Graph
+    costs: tuple[Cost, ...]
+    table: CutTable
+    nonzero: dict[int, int] = field(default_factory=dict)
+    encoded_bytes: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def answer_bytes(self) -> int:
+        """Bytes of one answer on the downlink."""
+        return _BYTES_PER_LOGIT * self.table.cuts[-1].boundary[0].shape[0]
+
+    def weight_bytes(self, operations: slice, dtype: WeightDtype) -> int:
+        """Count the encoded bytes of the weights that some operations read, each once."""
+        held = {id(one): one for cost in self.costs[operations] for one in cost.parameters}
+        for key, parameter in held.items():
+            # Kept from one cut to the next: compressing a large network takes seconds.
+            if key not in self.encoded_bytes:
+                array = parameter.detach().numpy()
+                self.encoded_bytes[key] = weight_bytes(array, dtype=dtype)
+        return sum(self.encoded_bytes[key] for key in held)
+
 
 @dataclass
 class _Measured:
-    """Payload and outcome of every sample, validation samples first."""
+    """Payload and answer of every sample at one cut through its codecs."""
 
+    graph: Graph
+    cut: CutPoint
+    codecs: _Codecs
     payload_bytes: NDArray[np.int64]
-    correct: NDArray[np.bool_]
+    answers: NDArray[np.int64]
+
+    @cached_property
+    def tail(self) -> nn.Module:
+        """What runs after the cut; built when it is first needed."""
+        return split_graph(self.graph, self.cut)[1]
 
 
 def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
@@ -58,7 +101,8 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
     Raises
     ------
     WorkError
-        If the network gives numbers that can't be encoded (NaN, infinity).
+        If the network gives numbers that can't be encoded (NaN, infinity), or does work whose cost
+        is not known.
     """
     first = specs[0]
     with one_thread():
@@ -66,143 +110,179 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
         samples = samples_of(first)
         images = np.concatenate([samples.validation.images, samples.test.images])
         labels = np.concatenate([samples.validation.labels, samples.test.labels])
+        tensors = torch.from_numpy(images)
         try:
-            dense_macs = sum(layer.macs for layer in layer_costs(network, 0, _image(samples)))
+            dense_macs = sum(cost.macs for cost in count(trace(network), tensors[:1]))
             has_batch_norms = any(isinstance(part, nn.BatchNorm2d) for part in network.modules())
             pruned = prune_point(first, network, samples)
-            network = put_in(first, pruned.network)
-            specs = [at_bottleneck(spec) for spec in specs]
-            codecs = [_codec(spec, network, samples) for spec in specs]
-            measured = _measure(network, specs, codecs, torch.from_numpy(images), labels)
-        except ValueError as error:
-            raise WorkError(f"{first.card_file.file}: can't be measured: {error}") from None
-        # Once for all cuts: compressing the weights of a large network takes seconds.
-        dtype = first.scenario.weights.dtype
-        sizes = {
-            id(held): weight_bytes(held.detach().numpy(), dtype=dtype)
-            for held in network.parameters()
-        }
-        data = first.scenario.data
-        calibration = Calibration(
-            data.calibration,
-            forward_passes(
+            whole = traced(put_in(first, pruned.network), tensors[:2])
+            points = _chosen([at_bottleneck(spec) for spec in specs], whole, tensors)
+            asked = [_question(spec, cut, whole.graph, samples) for spec, cut, _ in points]
+            found = measure_cuts(whole.graph, asked, tensors)
+            data = first.scenario.data
+            passes = forward_passes(
                 first.scenario.pruning,
                 data.calibration,
                 data.validation,
                 batch_norms=has_batch_norms,
-            ),
-            dense_macs,
-            pruned.seconds,
-            pruned.choice,
-        )
-        return [
-            replace(
-                _profile(
-                    spec, network, _image(samples), outcome, samples.validation.labels.size, sizes
-                ),
-                calibration=calibration,
-                codec=_codec_cost(spec, codec, network, _image(samples)),
             )
-            for spec, codec, outcome in zip(specs, codecs, measured, strict=True)
-        ]
+            calibration = Calibration(
+                data.calibration, passes, dense_macs, pruned.seconds, pruned.choice
+            )
+            return [
+                replace(
+                    _profile(spec, whole, measured, labels, calibration),
+                    operating_point=spec.operating_point | {"split": split},
+                )
+                for (spec, _, split), measured in zip(points, found, strict=True)
+            ]
+        except ValueError as error:
+            raise WorkError(f"{first.card_file.file}: can't be measured: {error}") from None
 
 
-def _image(samples: EvaluationSamples) -> Tensor:
-    return torch.from_numpy(samples.test.images[:1])
+def traced(network: nn.Module, images: Tensor) -> Traced:
+    """Trace a network, and make sure that its operations answer as it does.
 
+    Parameters
+    ----------
+    network
+        In evaluation mode.
+    images
+        A few, to try.
 
-def _codec(spec: MeasureSpec, network: nn.Module, samples: EvaluationSamples) -> AnyCodec:
-    images, labels = samples.calibration.images, samples.calibration.labels
-    halves = split_network(network, spec.scenario.split.cut)
-    return fitted_codec(
-        spec.scenario.codec, *halves, torch.from_numpy(images), torch.from_numpy(labels)
-    )
+    Returns
+    -------
+    Traced
+        Its operations and what they cost.
 
-
-def _codec_cost(
-    spec: MeasureSpec, codec: AnyCodec, network: nn.Module, example: Tensor
-) -> CodecCost:
-    if spec.scenario.split.cut == EDGE:
-        return CodecCost()
-    head, _ = split_network(network, spec.scenario.split.cut)
+    Raises
+    ------
+    ValueError
+        If they answer otherwise.
+    """
+    graph = trace(network)
     with torch.inference_mode():
-        return work_of(codec, tuple(head(example).shape[1:]))
+        if not torch.equal(graph.module(images), network(images)):
+            raise ValueError(
+                "its operations, traced, answer otherwise than the network: its forward must not"
+                " decide by the values or the type of its input"
+            )
+    costs = count(graph, images)
+    return Traced(graph, costs, cut_table(graph, images, costs))
 
 
-def _measure(
-    network: nn.Module,
-    specs: Sequence[MeasureSpec],
-    codecs: Sequence[AnyCodec],
-    images: Tensor,
-    labels: NDArray[np.int64],
+def measure_cuts(
+    graph: Graph, asked: Sequence[tuple[str, _Codecs]], images: Tensor
 ) -> list[_Measured]:
-    count = len(labels)
-    outcomes = [_Measured(np.zeros(count, np.int64), np.zeros(count, np.bool_)) for _ in specs]
-    known, parts = boundaries(network), list(stages(network).values())
-    tails = [split_network(network, cut)[1] for cut in known]
+    """Send images through cuts and codecs; the network is walked once for all of them.
+
+    Parameters
+    ----------
+    graph
+        The network.
+    asked
+        Names of cuts, and a codec for each tensor that crosses there; none at ``edge``.
+    images
+        Images ``(samples, channels, height, width)``.
+
+    Returns
+    -------
+    list of _Measured
+        One per question. Codecs that gave back the very bits which they were given change no
+        answer: their tail is the rest of the walk, and is not run a second time.
+    """
+    wanted: dict[tuple[int, _Codecs], _Measured] = {}
+    found: list[_Measured] = []
+    for name, codecs in asked:
+        cut = graph.cut(name)
+        if (cut.position, codecs) not in wanted:
+            zeros = np.zeros(len(images), np.int64)
+            wanted[cut.position, codecs] = _Measured(graph, cut, codecs, zeros, zeros.copy())
+        found.append(wanted[cut.position, codecs])
     with torch.inference_mode():
-        for start in range(0, count, _BATCH):
-            rows = slice(start, start + _BATCH)
-            tensor = images[rows]
-            # Walk down the chain once; every cut on the way is served in passing.
-            for depth in range(len(parts) + 1):
-                cut = known[depth]
-                for spec, codec, outcome in zip(specs, codecs, outcomes, strict=True):
-                    if spec.scenario.split.cut == cut:
-                        sizes, predicted = _transmit(spec, codec, tensor, tails[depth])
-                        outcome.payload_bytes[rows] = sizes
-                        outcome.correct[rows] = predicted == labels[rows]
-                if depth < len(parts):
-                    tensor = parts[depth](tensor)
-    return outcomes
+        for start in range(0, len(images), _BATCH):
+            _measure_batch(graph, list(wanted.values()), images, slice(start, start + _BATCH))
+    return found
 
 
-def _transmit(
-    spec: MeasureSpec, codec: AnyCodec, boundary: Tensor, tail: nn.Sequential
-) -> tuple[list[int], NDArray[np.int64]]:
-    """Encode a boundary tensor sample by sample, decode it, and let the tail answer."""
-    if spec.scenario.split.cut == EDGE:
-        if not bool(boundary.isfinite().all()):
-            raise ValueError("logits must be finite")
-        return [0] * len(boundary), boundary.argmax(1).numpy()
-    shape = tuple(boundary.shape[1:])
-    payloads = [codec.encode(sample) for sample in boundary.numpy()]
-    received = np.stack([codec.decode(payload, shape) for payload in payloads])
-    answers = tail(torch.from_numpy(received)).argmax(1)
-    return [len(payload) for payload in payloads], answers.numpy()
+def _measure_batch(graph: Graph, wanted: list[_Measured], images: Tensor, rows: slice) -> None:
+    exact: list[_Measured] = []
+    for position, values in walk(graph, images[rows]):
+        for measured in wanted:
+            if measured.cut.position != position:
+                continue
+            boundary = [values[value] for value in measured.cut.values]
+            if not measured.codecs:
+                if not all(bool(tensor.isfinite().all()) for tensor in boundary):
+                    raise ValueError("logits must be finite")
+                exact.append(measured)
+                continue
+            sent = send(measured.codecs, boundary)
+            measured.payload_bytes[rows] = sent.payload_bytes
+            if sent.received is None:
+                exact.append(measured)
+            else:
+                received = (torch.from_numpy(array) for array in sent.received)
+                measured.answers[rows] = measured.tail(*received).argmax(1).numpy()
+        answer = values
+    for measured in exact:
+        measured.answers[rows] = answer[graph.output.all_input_nodes[0]].argmax(1).numpy()
+
+
+def _chosen(
+    specs: Sequence[MeasureSpec], whole: Traced, images: Tensor
+) -> list[tuple[MeasureSpec, str, dict[str, Any]]]:
+    """Give every point the cut that it names, or the best, and what its profile says of it."""
+    payloads: dict[AnyCodec, dict[fx.Node, float]] = {}
+    found: list[tuple[MeasureSpec, str, dict[str, Any]]] = []
+    for spec in specs:
+        cut, split = spec.scenario.split.cut, spec.operating_point["split"]
+        if spec.seeks_best:
+            codec = codec_of(spec.scenario.codec)
+            if codec not in payloads:
+                some = images[: min(_CHOOSING, spec.scenario.data.validation)]
+                payloads[codec] = mean_payloads(whole.graph, codec, some)
+            known = payloads[codec]
+            best = choose_cut(spec, whole.graph, whole.costs, known, whole.answer_bytes)
+            cut, split = best.cut, {"cut": best.cut, "best": best.estimate}
+        found.append((spec, cut, split))
+    return found
+
+
+def _question(
+    spec: MeasureSpec, cut: str, graph: Graph, samples: EvaluationSamples
+) -> tuple[str, _Codecs]:
+    images, labels = samples.calibration.images, samples.calibration.labels
+    tensors = torch.from_numpy(images), torch.from_numpy(labels)
+    return cut, fitted_codecs(spec.scenario.codec, graph, graph.cut(cut), *tensors)
 
 
 def _profile(
     spec: MeasureSpec,
-    network: nn.Module,
-    example: Tensor,
-    outcome: _Measured,
-    validation_samples: int,
-    sizes: dict[int, int],
+    whole: Traced,
+    measured: _Measured,
+    labels: NDArray[np.int64],
+    calibration: Calibration,
 ) -> Profile:
-    cut = spec.scenario.split.cut
-    head, tail = split_network(network, cut)
-    layers = layer_costs(network, len(stages(head)), example)
-    with torch.inference_mode():
-        boundary_shape = tuple(head(example).shape[1:])
+    validation, dtype = spec.scenario.data.validation, spec.scenario.weights.dtype
+    cut = next(cut for cut in whole.table.cuts if cut.name == measured.cut.name)
+    correct = measured.answers == labels
+    shapes = tuple(tensor.shape for tensor in cut.boundary)
     return Profile(
         key=spec.key,
         network=spec.card_file.card.name,
         operating_point=spec.operating_point,
-        layers=layers,
-        boundary_shape=boundary_shape,
-        crosses_link=cut != EDGE,
-        answer_bytes=_BYTES_PER_LOGIT * layers[-1].output_shape[0],
-        head_weight_bytes=_weight_bytes(head, sizes),
-        tail_weight_bytes=_weight_bytes(tail, sizes),
-        payload_bytes=outcome.payload_bytes[validation_samples:],
-        correct=outcome.correct[validation_samples:],
-        validation_correct=int(outcome.correct[:validation_samples].sum()),
-        validation_samples=validation_samples,
+        layers=layers_of(whole.graph, cut.name, whole.costs, whole.nonzero),
+        boundary_shapes=shapes,
+        crosses_link=cut.crosses_link,
+        answer_bytes=whole.answer_bytes,
+        head_weight_bytes=whole.weight_bytes(slice(cut.operations), dtype),
+        tail_weight_bytes=whole.weight_bytes(slice(cut.operations, None), dtype),
+        payload_bytes=measured.payload_bytes[validation:],
+        correct=correct[validation:],
+        validation_correct=int(correct[:validation].sum()),
+        validation_samples=validation,
         provenance=spec.provenance,
+        calibration=calibration,
+        codec=total_work(measured.codecs, shapes if cut.crosses_link else ()),
     )
-
-
-def _weight_bytes(half: nn.Module, sizes: dict[int, int]) -> int:
-    """Sum the shipped bytes of what a half holds, from those of the network's parameters."""
-    return sum(sizes[id(parameter)] for parameter in half.parameters())

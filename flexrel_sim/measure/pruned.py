@@ -23,7 +23,7 @@ from flexrel_sim.measure.cache import cache_folder
 from flexrel_sim.measure.spec import MeasureSpec
 from flexrel_sim.networks.shrunk import shrink
 from flexrel_sim.networks.weights import fill
-from flexrel_sim.partition import split_network
+from flexrel_sim.partition import EDGE, split_network
 from flexrel_sim.pruning.auto import choose
 from flexrel_sim.pruning.prune import prune
 from flexrel_sim.pruning.relevance import prunable_layers
@@ -168,7 +168,8 @@ def prune_point(spec: MeasureSpec, network: nn.Module, samples: EvaluationSample
         network,
         spec.scenario.pruning,
         samples,
-        cut=spec.scenario.split.cut,
+        # Which channels cross matters to `cut_ratio` only, and that needs a cut with a name.
+        cut=EDGE if spec.seeks_best else spec.scenario.split.cut,
         recipe=Recipe(spec.trained_on, training.samples) if training and spec.trained_on else None,
         key=spec.network_key,
     )

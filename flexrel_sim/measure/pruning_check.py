@@ -80,6 +80,10 @@ def network_faults(
     yield from _layer_faults(pruning, card_file, parts, tell)
     yield from _ratio_faults(pruning, parts, tell)
     yield from _cut_ratio_faults(pruning, cut, parts, tell)
+    shape = pruning.granularity == "filters" or pruning.cut_ratio > 0
+    if pruning.prunes and shape and card_file.card.architecture.family == "vit":
+        rule = "can't be 'filters' for a vision transformer: all its blocks and heads share them"
+        yield tell("pruning.granularity", rule, pruning.granularity, "use weights, or ratio 0")
     if pruning.schedule.fine_tuning.epochs and card_file.card.training is None:
         rule = f"needs a training recipe on the card of {card_file.card.name!r}"
         path = "pruning.schedule.fine_tuning.epochs"
@@ -187,6 +191,7 @@ def _cut_ratio_faults(
     pruning: PruningSection, cut: str, parts: Outline, tell: Tell
 ) -> Iterator[Fault]:
     """Refuse channels at the cut that nothing makes, that are the answers, or that must stay."""
+    cut = parts.blocks.get(cut, cut)
     if not pruning.cut_ratio or cut not in parts.boundaries:
         return
     head = parts.boundaries[: parts.boundaries.index(cut) + 1]

@@ -127,7 +127,7 @@ def ship(spec: MeasureSpec, checkpoint: Path) -> Shipped:
 
 def _size(network: nn.Module, test: Samples, dtype: WeightDtype = "float32") -> Size:
     images, labels = torch.from_numpy(test.images), torch.from_numpy(test.labels)
-    layers = layer_costs(network, 0, images[:1])
+    layers = layer_costs(network, "edge", images[:1])
     correct = count_correct(network, images, labels)
     return Size(
         wilson_interval(correct, len(labels)),

@@ -9,9 +9,11 @@ from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from flexrel_sim.datasets import DATASETS, DatasetInfo
+from flexrel_sim.hardware import Device
+from flexrel_sim.links import Direction
 from flexrel_sim.networks import CardFile, network_digests
 from flexrel_sim.networks.bottleneck_card import BottleneckFile
 from flexrel_sim.profile import PROFILE_VERSION
@@ -20,7 +22,10 @@ from flexrel_sim.scenario import Scenario
 from flexrel_sim.scenario.schema import CodecSection, PruningSection
 from flexrel_sim.version import __version__
 
-__all__ = ["MeasureSpec", "code_digest", "make_spec"]
+__all__ = ["BEST", "MeasureSpec", "Target", "code_digest", "make_spec"]
+
+BEST: Final = "best"
+"""The cut that is chosen for the devices and the link."""
 
 # Whatever can change a measured number: a profile never outlives the code that measured it. Checks,
 # caches and what is printed are left out, so that a better message costs nobody a day.
@@ -30,11 +35,23 @@ _MEASURING_CODE = (
     "pruning",
     "training",
     "codec",
+    "measure/best.py",
+    "measure/bottleneck.py",
+    "measure/codecs.py",
     "measure/layers.py",
     "measure/network.py",
     "measure/passes.py",
     "measure/pruned.py",
-    "partition.py",
+    "measure/sending.py",
+    "partition",
+    "placement",
+    "hardware/codec_time.py",
+    "hardware/devices.py",
+    "hardware/profiled.py",
+    "hardware/roofline.py",
+    "hardware/sparsity.py",
+    "hardware/traits.py",
+    "links/direction.py",
     "threads.py",
 )
 
@@ -47,7 +64,26 @@ _MEASURING_PACKAGES = (
     "zstandard",
     "lz4",
     "constriction",
+    "networkx",
 )
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a cut is chosen for.
+
+    Parameters
+    ----------
+    edge, server
+        The devices.
+    uplink, downlink
+        The link's directions.
+    """
+
+    edge: Device
+    server: Device
+    uplink: Direction
+    downlink: Direction
 
 
 @dataclass(frozen=True)
@@ -71,6 +107,8 @@ class MeasureSpec:
         The dataset of the network's recipe, for fine-tuning; None where there is none.
     bottleneck
         What narrows its cut, if anything does.
+    target
+        What the cut is chosen for, where it is.
     """
 
     card_file: CardFile
@@ -80,6 +118,12 @@ class MeasureSpec:
     provenance: dict[str, str]
     trained_on: DatasetInfo | None = None
     bottleneck: BottleneckFile | None = None
+    target: Target | None = None
+
+    @property
+    def seeks_best(self) -> bool:
+        """Whether the cut is still to be chosen."""
+        return self.scenario.split.cut == BEST
 
     @property
     def key(self) -> str:
@@ -112,6 +156,7 @@ def make_spec(
     dataset: DatasetInfo | None = None,
     trained_on: DatasetInfo | None = None,
     bottleneck: BottleneckFile | None = None,
+    target: Target | None = None,
 ) -> MeasureSpec:
     """Resolve the model sections of a point.
 
@@ -127,6 +172,8 @@ def make_spec(
         What it gave for the card's recipe, where the point fine-tunes.
     bottleneck
         The card that its split names, read.
+    target
+        The devices and the link; needed by `cut: best` only.
 
     Returns
     -------
@@ -145,7 +192,7 @@ def make_spec(
         "data": data,
         "pruning": _resolved_pruning(scenario.pruning),
         "weights": scenario.weights.model_dump(),
-        "split": _resolved_split(scenario, bottleneck),
+        "split": _resolved_split(scenario, bottleneck, target),
         "codec": _resolved_codec(scenario.codec, scenario.split.cut),
     }
     provenance = {
@@ -158,13 +205,32 @@ def make_spec(
     }
     if trained_on and trained_on.digest:
         provenance["training_dataset_sha256"] = trained_on.digest
-    return MeasureSpec(card_file, scenario, dataset, point, provenance, trained_on, bottleneck)
+    return MeasureSpec(
+        card_file, scenario, dataset, point, provenance, trained_on, bottleneck, target
+    )
 
 
-def _resolved_split(scenario: Scenario, bottleneck: BottleneckFile | None) -> dict[str, Any]:
-    # Known by its weights, wherever it lies.
-    digest = bottleneck.card.checkpoint.sha256 if bottleneck else None
-    return {"cut": scenario.split.cut, "bottleneck": digest}
+def _resolved_split(
+    scenario: Scenario, bottleneck: BottleneckFile | None, target: Target | None
+) -> dict[str, Any]:
+    cut = scenario.split.cut
+    if cut != BEST:
+        # A bottleneck is known by its weights, wherever it lies.
+        digest = bottleneck.card.checkpoint.sha256 if bottleneck else None
+        return {"cut": cut} | ({"bottleneck": digest} if digest else {})
+    if target is None:
+        raise ValueError("cut 'best' needs the devices and the link that it is chosen for")
+    # What it is chosen for is part of the question; of a trace, its mean rate is all that counts.
+    return {
+        "cut": cut,
+        "objective": scenario.split.objective,
+        "edge": target.edge.model_dump(),
+        "server": target.server.model_dump(),
+        "devices": scenario.edge.count,
+        "workers": scenario.server.workers,
+        "link": scenario.link.model_dump(),
+        "rates_bit_per_s": [way.mean_rate_bit_per_s for way in (target.uplink, target.downlink)],
+    }
 
 
 def _resolved_classes(scenario: Scenario, dataset: DatasetInfo) -> list[int] | None:

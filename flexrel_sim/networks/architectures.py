@@ -23,6 +23,7 @@ __all__ = [
     "SqueezeNet",
     "TorchvisionVgg",
     "Vgg",
+    "VisionTransformer",
 ]
 
 _Width = Annotated[int, Field(ge=1)]
@@ -118,7 +119,7 @@ class TorchvisionVgg(Inputs):
 
 
 class ResNet(Inputs):
-    """Stages of residual blocks with two 3×3 convolutions; reads the checkpoints of torchvision."""
+    """Stages of residual blocks; reads the checkpoints of torchvision."""
 
     family: Literal["resnet"]
     """Family of networks; `flexrel-sim networks` lists them."""
@@ -127,8 +128,11 @@ class ResNet(Inputs):
     3x3 convolution."""
     stem_stride: Literal[1, 2] | None = None
     """Stride of a small stem, 1 when absent."""
+    block: Literal["basic", "bottleneck"] = "basic"
+    """`basic`: two 3x3 convolutions, as in ResNet18; `bottleneck`: a 3x3 convolution between two of
+    1x1, and 4 times as many channels after it, as in ResNet50."""
     widths: list[_Width] = Field(min_length=1)
-    """Channels of each stage; every stage but the first halves the image."""
+    """Channels of each stage, a bottleneck's inner ones; all but the first halve the image."""
     blocks: list[_Width] = Field(min_length=1)
     """Blocks of each stage."""
 
@@ -210,6 +214,36 @@ class SqueezeNet(Inputs):
         return self
 
 
+class VisionTransformer(Inputs):
+    """Vision transformer on square patches; reads the checkpoints of torchvision."""
+
+    family: Literal["vit"]
+    """Family of networks; `flexrel-sim networks` lists them."""
+    patch: _Width
+    """Height and width of a patch, which becomes a token."""
+    width: _Width
+    """Features of a token."""
+    depth: _Width
+    """Encoder blocks."""
+    heads: _Width
+    """Heads of the attention, which share the features."""
+    hidden: _Width
+    """Features between the two linear layers of a block."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Probability of dropping a feature in training."""
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        _, height, width = self.input_shape
+        if height % self.patch or width % self.patch:
+            rule = f"input_shape must be a whole number of patches of {self.patch} pixels"
+            _refuse(rule, "use other images or patches", f"{height}x{width}")
+        if self.width % self.heads:
+            rule = f"width must be a multiple of heads, which is {self.heads}"
+            _refuse(rule, "use as many heads as share it", self.width)
+        return self
+
+
 class Factory(Inputs):
     """Whatever a function of an installed package builds, such as torchvision.models:resnet18."""
 
@@ -222,7 +256,14 @@ class Factory(Inputs):
 
 
 Architecture = Annotated[
-    Vgg | TorchvisionVgg | ResNet | MobileNet | EfficientNetLite0 | SqueezeNet | Factory,
+    Vgg
+    | TorchvisionVgg
+    | ResNet
+    | MobileNet
+    | EfficientNetLite0
+    | SqueezeNet
+    | VisionTransformer
+    | Factory,
     Field(discriminator="family"),
 ]
 """What a network is made of."""
@@ -234,6 +275,7 @@ ARCHITECTURES: Final[dict[str, type[Inputs]]] = {
     "mobilenet": MobileNet,
     "efficientnet-lite0": EfficientNetLite0,
     "squeezenet": SqueezeNet,
+    "vit": VisionTransformer,
     "factory": Factory,
 }
 """The section of each family."""

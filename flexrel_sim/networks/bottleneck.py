@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from flexrel_sim.networks.bottleneck_card import BottleneckFile
 from flexrel_sim.partition import split_network
@@ -13,7 +13,7 @@ from flexrel_sim.partition import split_network
 __all__ = ["BOTTLENECK_CUT", "build_bottleneck", "load_bottleneck", "with_bottleneck"]
 
 BOTTLENECK_CUT = "encoder"
-"""The cut of a network with a bottleneck in it."""
+"""The cut of a network with a bottleneck in it: behind the module of this name."""
 
 _MAP_AXES = 3
 
@@ -84,23 +84,9 @@ def with_bottleneck(network: nn.Module, cut: str, bottleneck: nn.ModuleDict) -> 
     Returns
     -------
     torch.nn.Sequential
-        A chain to be cut at `BOTTLENECK_CUT`.
+        Head, encoder, decoder and tail, to be cut at `BOTTLENECK_CUT`.
     """
     head, tail = split_network(network, cut)
-    # One stage each: the cut is named by the encoder, and not by a layer in it.
-    encoder, decoder = _Stage(bottleneck["encoder"]), _Stage(bottleneck["decoder"])
+    encoder, decoder = bottleneck["encoder"], bottleneck["decoder"]
     parts = [("head", head), (BOTTLENECK_CUT, encoder), ("decoder", decoder), ("tail", tail)]
     return nn.Sequential(OrderedDict(parts))
-
-
-class _Stage(nn.Module):
-    """Layers that are never cut between."""
-
-    def __init__(self, layers: nn.Module) -> None:
-        super().__init__()
-        self.layers = layers
-
-    def forward(self, tensor: Tensor) -> Tensor:
-        """Run the layers."""
-        result: Tensor = self.layers(tensor)
-        return result

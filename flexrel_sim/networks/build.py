@@ -20,6 +20,7 @@ from flexrel_sim.networks.architectures import (
     SqueezeNet,
     TorchvisionVgg,
     Vgg,
+    VisionTransformer,
 )
 from flexrel_sim.networks.card import CardFile, checkpoint_file
 from flexrel_sim.networks.efficientnet import build_efficientnet_lite0
@@ -30,6 +31,7 @@ from flexrel_sim.networks.resnet import build_resnet
 from flexrel_sim.networks.shrunk import shrink
 from flexrel_sim.networks.squeezenet import build_squeezenet
 from flexrel_sim.networks.vgg_layers import build_torchvision_vgg, build_vgg
+from flexrel_sim.networks.vit import build_vit
 from flexrel_sim.networks.weights import fill, read_tensors
 
 __all__ = ["build_network", "load_network", "weights_of"]
@@ -44,6 +46,7 @@ _BUILDERS: Final[dict[type[Inputs], Callable[[Any], nn.Module]]] = {
     MobileNet: build_mobilenet,
     EfficientNetLite0: build_efficientnet_lite0,
     SqueezeNet: build_squeezenet,
+    VisionTransformer: build_vit,
     Factory: build_by_factory,
 }
 
@@ -60,7 +63,8 @@ def build_network(architecture: Architecture) -> nn.Module:
     -------
     torch.nn.Module
         From images ``(batch, channels, height, width)`` in 0..1 to logits ``(batch, classes)``. A
-        chain of named layers, but for a factory's network, which is what the factory gives.
+        chain of named layers, but for a transformer, and a factory's network, which is what the
+        factory gives.
 
     Raises
     ------

@@ -9,12 +9,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Add", "BasicBlock", "Concat", "InvertedResidual", "Preprocess", "chain", "conv_bn"]
+__all__ = [
+    "Add",
+    "BasicBlock",
+    "Bottleneck",
+    "Concat",
+    "InvertedResidual",
+    "Preprocess",
+    "chain",
+    "conv_bn",
+]
 
 
 class Add(nn.Module):
@@ -80,6 +89,9 @@ class BasicBlock(nn.Module):
     He et al., *Deep residual learning for image recognition*, CVPR 2016, figure 2.
     """
 
+    expansion: Final = 1
+    """How many times as many channels come out as the block is wide."""
+
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
@@ -100,6 +112,55 @@ class BasicBlock(nn.Module):
         inner = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(source)))))
         shortcut = source if self.downsample is None else self.downsample(source)
         output: Tensor = self.relu2(self.add(inner, shortcut))
+        return output
+
+
+class Bottleneck(nn.Module):
+    """A 1×1 convolution, a 3×3 and a 1×1, and a shortcut.
+
+    Parameters
+    ----------
+    inputs
+        Channels.
+    width
+        Channels inside the block; it has 4 times as many outputs.
+    stride
+        Of the 3×3 convolution, as in torchvision, and of the shortcut.
+
+    References
+    ----------
+    He et al., *Deep residual learning for image recognition*, CVPR 2016, figure 5, right.
+    """
+
+    expansion: Final = 4
+    """How many times as many channels come out as the block is wide."""
+
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
+        super().__init__()
+        outputs = self.expansion * width
+        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu1 = nn.ReLU()
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.relu2 = nn.ReLU()
+        self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.downsample: nn.Sequential | None = None
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+        self.add = Add()
+        self.relu3 = nn.ReLU()
+
+    def forward(self, source: Tensor) -> Tensor:
+        """Compute ``relu(convolutions(x) + shortcut(x))``."""
+        inner = self.relu1(self.bn1(self.conv1(source)))
+        inner = self.relu2(self.bn2(self.conv2(inner)))
+        inner = self.bn3(self.conv3(inner))
+        shortcut = source if self.downsample is None else self.downsample(source)
+        output: Tensor = self.relu3(self.add(inner, shortcut))
         return output
 
 

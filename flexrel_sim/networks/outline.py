@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -25,20 +25,23 @@ class Outline:
     Parameters
     ----------
     boundaries
-        Stages after which it can be cut: all but the last.
+        Operations after which it can be cut, in order; `server` and `edge` are not among them.
     weights
         Prunable layer to its number of weights, biases not counted.
     filters
         Prunable layer to its number of filters or neurons; the last layer's are the answers, and
         not among them.
     last
-        The last stage.
+        The last operation.
+    blocks
+        Other names of boundaries: a module, and the last operation in it.
     """
 
     boundaries: tuple[str, ...]
     weights: dict[str, int]
     filters: dict[str, int]
     last: str
+    blocks: dict[str, str] = field(default_factory=dict)
 
 
 def outline(card_file: CardFile) -> Outline:
@@ -85,9 +88,8 @@ def outline_of(network: nn.Module) -> Outline:
     """
     from torch import nn  # noqa: PLC0415 - most networks are outlined without torch
 
-    from flexrel_sim.partition import stages  # noqa: PLC0415 - it needs torch
+    from flexrel_sim.partition import EDGE, trace  # noqa: PLC0415 - it needs torch
 
-    names = list(stages(network))
     layers = {
         name: layer
         for name, layer in network.named_modules()
@@ -100,7 +102,14 @@ def outline_of(network: nn.Module) -> Outline:
     filters = {name: layer.weight.shape[0] for name, layer in layers.items()}
     filters.popitem()
     weights = {name: layer.weight.numel() for name, layer in layers.items()}
-    return Outline(tuple(names[:-1]), weights, filters, names[-1])
+    graph = trace(network)
+    return Outline(
+        tuple(graph.cuts)[1:-1],
+        weights,
+        filters,
+        graph.operations[-1].name,
+        {block: cut for block, cut in graph.blocks.items() if cut != EDGE},
+    )
 
 
 @cache

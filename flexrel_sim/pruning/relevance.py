@@ -236,7 +236,7 @@ def layer_sums(layer: Prunable, source: Tensor, sink: Tensor, *, absolute: bool)
 def _spread(layer: Prunable, inputs: Tensor, outputs: Tensor) -> RelevanceSums:
     """Give every weight the inputs that it reads, from sums over samples."""
     if isinstance(layer, nn.Linear):
-        return RelevanceSums(inputs, outputs)
+        return RelevanceSums(_rows(inputs).sum(0), _rows(outputs).sum(0))
     padded = functional.pad(inputs, layer._reversed_padding_repeated_twice)
     height, width = outputs.shape[1:]
     rows, columns = layer.kernel_size
@@ -252,6 +252,11 @@ def _spread(layer: Prunable, inputs: Tensor, outputs: Tensor) -> RelevanceSums:
             ]
             alpha[:, u, v] = window.sum((1, 2))
     return RelevanceSums(alpha, outputs.sum((1, 2)))
+
+
+def _rows(tensor: Tensor) -> Tensor:
+    """Give a linear layer's tensor one row each time that it is applied: tokens are positions."""
+    return tensor.reshape(-1, tensor.shape[-1])
 
 
 def message_sums(layer: Prunable, activation: Tensor, factor: Tensor, *, absolute: bool) -> Tensor:
@@ -274,7 +279,7 @@ def message_sums(layer: Prunable, activation: Tensor, factor: Tensor, *, absolut
     if absolute:
         activation, factor = activation.abs(), factor.abs()
     if isinstance(layer, nn.Linear):
-        return (factor.T @ activation).double()
+        return (_rows(factor).T @ _rows(activation)).double()
     padding = layer.padding
     if isinstance(padding, str):
         # 'same' may pad one side more, which no pair of numbers says.

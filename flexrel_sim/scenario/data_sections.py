@@ -67,7 +67,10 @@ class SplitSection(Section):
     """Where the network is split."""
 
     cut: str
-    """The boundary after this layer; `edge` keeps all on the edge, `server` sends the input."""
+    """The boundary after this operation or block; `edge` keeps all on the edge, `server` sends the
+    input, `best` is chosen for the devices and the link."""
+    objective: Literal["latency", "throughput"] = "latency"
+    """What `best` is: least time of a request that meets no other, or of the busiest stage."""
     bottleneck: str | None = None
     """Path of the card that `flexrel-sim train-bottleneck` wrote for this cut, relative to the
     scenario file; its encoder runs on the edge, its decoder on the server."""

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,13 @@ from tests.networks.cards import trained_tiny, write_checkpoint
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> CardFile:
     return write_checkpoint(tmp_path_factory.mktemp("tiny"), trained_tiny().checkpoint)
+
+
+@pytest.fixture
+def folder(tiny: CardFile, tmp_path: Path) -> Path:
+    for file in (tiny.file, tiny.checkpoint):
+        shutil.copy(file, tmp_path)
+    return tmp_path
 
 
 @pytest.fixture

@@ -13,15 +13,13 @@ from flexrel_sim.errors import CheckpointError, InputError, WorkError
 from flexrel_sim.measure.bottleneck import make_bottleneck
 from flexrel_sim.measure.network import measure_network
 from flexrel_sim.measure.pruned import samples_of
-from flexrel_sim.networks import CardFile
+from flexrel_sim.networks import CardFile, load_card
 from flexrel_sim.networks.bottleneck import load_bottleneck
 from flexrel_sim.networks.bottleneck_card import BottleneckTraining, load_bottleneck_card
 from flexrel_sim.networks.build import load_network
 from flexrel_sim.partition import split_network
-from tests.measure.scenarios import spec_of
-from tests.measure.test_check import TEXT, checked, faults, folder
-
-__all__ = ["folder"]
+from tests.measure.scenarios import scenario_of, spec_of
+from tests.measure.test_check import TEXT, checked, faults, residual
 
 ONE_EPOCH = BottleneckTraining(epochs=1)
 UNPRUNED = TEXT.replace("ratio: 0.5", "ratio: 0")
@@ -45,12 +43,12 @@ def test_a_profile_is_that_of_head_encoder_codec_decoder_and_tail(
     found = load_bottleneck_card(tmp_path / "narrow.yaml")
     assert found.card == card
     (profile,) = measure_network([replace(spec, bottleneck=found)])
-    assert profile.boundary_shape == (2, 2, 2)
+    assert profile.boundary_shapes == ((2, 2, 2),)
     assert set(profile.payload_bytes.tolist()) == {8 + 8 + 4}
     # Its layers count: 3 x 3 from 6 channels to 2, and from 2 to 24, at 2 x 2 pixels.
     macs = {layer.name: layer.macs for layer in profile.layers}
-    assert macs["encoder.layers.0"] == 9 * 6 * 2 * 4
-    assert macs["decoder.layers.0"] == 9 * 2 * 24 * 4
+    assert macs["encoder.0"] == 9 * 6 * 2 * 4
+    assert macs["decoder.0"] == 9 * 2 * 24 * 4
     assert [layer.kind for layer in profile.tail][:2] == ["conv2d", "pixelshuffle"]
     bottleneck, codec = load_bottleneck(found), Codec("uint8")
     head, tail = split_network(load_network(tiny), "pool1")
@@ -110,6 +108,13 @@ def test_what_can_be_no_bottleneck_is_refused(tiny: CardFile, tmp_path: Path) ->
         make_bottleneck(spec_of(tiny), tiny.file, (2, 1), ONE_EPOCH)
     with pytest.raises(WorkError, match="pool1: a bottleneck of stride 3 needs"):
         make_bottleneck(spec_of(tiny), file, (2, 3), ONE_EPOCH)
+    with pytest.raises(InputError, match="is 'best'; name the cut"):
+        make_bottleneck(
+            replace(spec_of(tiny), scenario=scenario_of(split={"cut": "best"})),
+            file,
+            (2, 1),
+            ONE_EPOCH,
+        )
     with pytest.raises(InputError, match="can't be written"):
         make_bottleneck(spec_of(tiny), tmp_path / "no" / "narrow.yaml", (2, 1), ONE_EPOCH)
     untrained = replace(tiny, card=tiny.card.model_copy(update={"training": None}))
@@ -118,3 +123,11 @@ def test_what_can_be_no_bottleneck_is_refused(tiny: CardFile, tmp_path: Path) ->
         make_bottleneck(spec, file, (2, 1), ONE_EPOCH)
     assert not file.exists()
     shutil.rmtree(tmp_path)
+
+
+def test_where_several_tensors_cross_a_bottleneck_is_refused(folder: Path) -> None:
+    residual(folder)
+    card_file = load_card(folder / "tiny.yaml")
+    spec = spec_of(card_file, split={"cut": "layer1.0.conv1"})
+    with pytest.raises(WorkError, match=r"a bottleneck narrows one tensor, and .* cross"):
+        make_bottleneck(spec, folder / "narrow.yaml", (2, 1), ONE_EPOCH)

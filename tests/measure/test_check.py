@@ -1,14 +1,16 @@
-import shutil
 from pathlib import Path
 
 import pytest
+import yaml
+from safetensors.torch import save
 
 from flexrel_sim.errors import ScenarioError
 from flexrel_sim.measure import Checked, check, make_spec
-from flexrel_sim.networks import CardFile, load_card
+from flexrel_sim.networks import Card, load_card
+from flexrel_sim.networks.build import build_network
 from flexrel_sim.scenario import load_scenario
 from tests.builders import write_yaml
-from tests.networks.cards import CARD_YAML, write_card
+from tests.networks.cards import CARD_YAML, write_card, write_checkpoint
 
 TEXT = """\
 model:
@@ -23,13 +25,6 @@ link: {uplink: 10 Mbit/s, downlink: 20 Mbit/s}
 server: {device: t4}
 workload: {rate: 12 /s}
 """
-
-
-@pytest.fixture
-def folder(tiny: CardFile, tmp_path: Path) -> Path:
-    for file in (tiny.file, tiny.checkpoint):
-        shutil.copy(file, tmp_path)
-    return tmp_path
 
 
 def checked(folder: Path, text: str = TEXT) -> Checked:
@@ -209,3 +204,42 @@ def test_a_fault_in_a_sweep_is_placed_at_the_swept_value(folder: Path) -> None:
     (fault,) = faults(folder, TEXT + "sweep:\n  split.cut: [pool1, nowhere]\n")
     assert fault.startswith("FILE:13: sweep.split.cut")
     assert "must be a boundary of 'tiny', got 'nowhere'" in fault
+
+
+def residual(folder: Path, architecture: str = "") -> None:
+    """Put a network of blocks in the place of the chain."""
+    architecture = architecture or (
+        "{family: resnet, input_shape: [1, 8, 8], classes: 10, stem: small, widths: [4],"
+        " blocks: [2]}"
+    )
+    data = yaml.safe_load(CARD_YAML) | {"architecture": yaml.safe_load(architecture)}
+    (folder / "tiny.safetensors").unlink()
+    network = build_network(Card.model_validate(data).architecture)
+    tensors = {name: tensor.float() for name, tensor in network.state_dict().items()}
+    write_checkpoint(folder, save(tensors), yaml.safe_dump(data))
+
+
+@pytest.mark.parametrize("cut", ["layer1.0", "layer1.1.bn1", "layer1.1.add"])
+def test_a_block_and_all_that_is_in_it_name_cuts(folder: Path, cut: str) -> None:
+    residual(folder)
+    assert len(checked(folder, TEXT.replace("cut: pool1", f"cut: {cut}")).specs) == 1
+
+
+def test_a_block_that_ends_the_network_or_does_not_exist_is_no_cut(folder: Path) -> None:
+    residual(folder)
+    (fault,) = faults(folder, TEXT.replace("cut: pool1", "cut: layer1.1.relu3"))
+    assert "did you mean 'layer1.1.relu2'?" in fault
+    (fault,) = faults(folder, TEXT.replace("cut: pool1", "cut: fc"))
+    assert fault.endswith("it is the last layer: write 'edge' to keep the whole network there")
+
+
+def test_filters_of_a_transformer_are_refused_and_its_weights_are_not(folder: Path) -> None:
+    residual(
+        folder,
+        "{family: vit, input_shape: [1, 8, 8], classes: 10, patch: 4, width: 8, depth: 1,"
+        " heads: 2, hidden: 8}",
+    )
+    text = TEXT.replace("cut: pool1", "cut: tokens")
+    assert len(checked(folder, text).specs) == 1
+    (fault,) = faults(folder, text.replace("ratio:", "granularity: filters\n  ratio:"))
+    assert fault.startswith("FILE:7: pruning.granularity: can't be 'filters' for a vision trans")

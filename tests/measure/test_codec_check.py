@@ -5,9 +5,7 @@ import pytest
 from flexrel_sim.errors import Fault
 from flexrel_sim.measure.codec_check import codec_faults
 from tests.measure.scenarios import scenario_of
-from tests.measure.test_check import TEXT, checked, faults, folder
-
-__all__ = ["folder"]
+from tests.measure.test_check import TEXT, checked, faults
 
 
 def text(codec: str, cut: str = "pool1") -> str:

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load, save
-from torch import nn
+from torch import Tensor, nn
 
 from flexrel_sim.codec import Codec, encode_weights
 from flexrel_sim.datasets import EvaluationSamples, evaluation_samples
 from flexrel_sim.errors import CheckpointError, WorkError
 from flexrel_sim.measure import MeasureSpec
-from flexrel_sim.measure.network import measure_network
+from flexrel_sim.measure.network import measure_cuts, measure_network, traced
 from flexrel_sim.networks import CardFile
 from flexrel_sim.networks.build import load_network
-from flexrel_sim.partition import split_network
+from flexrel_sim.networks.modules import BasicBlock
+from flexrel_sim.partition import split_graph, split_network, trace
 from flexrel_sim.profile import Profile
 from flexrel_sim.pruning.prune import prune
 from tests.measure.scenarios import spec_of
@@ -96,7 +97,7 @@ def test_at_cut_edge_nothing_is_sent_and_the_whole_network_answers(tiny: CardFil
     assert not profile.crosses_link
     assert profile.tail == ()
     assert profile.tail_weight_bytes == 0
-    assert profile.boundary_shape == (10,)
+    assert profile.boundary_shapes == ((10,),)
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -111,7 +112,7 @@ def test_at_cut_server_the_image_itself_is_encoded_and_sent(
     assert profile.crosses_link
     assert profile.head == ()
     assert profile.head_weight_bytes == 0
-    assert profile.boundary_shape == (1, 8, 8)
+    assert profile.boundary_shapes == ((1, 8, 8),)
 
 
 @pytest.mark.parametrize("pruning", [{}, {"ratio": 0.6}, FILTERS])
@@ -163,7 +164,7 @@ def test_a_profile_says_what_it_was_measured_from(tiny: CardFile) -> None:
     assert profile.operating_point == spec.operating_point
     assert profile.provenance == spec.provenance
     assert profile.answer_bytes == 4 * 10
-    assert profile.boundary_shape == (6, 4, 4)
+    assert profile.boundary_shapes == ((6, 4, 4),)
     assert [layer.name for layer in profile.head] == list(TINY_LAYERS[:5])
     assert [layer.name for layer in profile.tail] == list(TINY_LAYERS[5:])
 
@@ -231,3 +232,38 @@ def test_a_network_that_overflows_is_a_work_error_that_names_its_card(
     with pytest.raises(WorkError, match="can't be measured: .*") as caught:
         measure_network([spec_of(card_file, split={"cut": cut})])
     assert str(caught.value).startswith(str(card_file.file))
+
+
+def test_a_forward_that_asks_for_the_type_of_its_input_is_refused_and_not_measured() -> None:
+    class Asking(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(3, 3)
+
+        def forward(self, source: Tensor) -> Tensor:
+            return self.layer(source) if isinstance(source, Tensor) else source
+
+    with pytest.raises(ValueError, match="answer otherwise than the network"):
+        traced(Asking(), torch.rand(2, 3))
+
+
+def test_several_tensors_that_cross_are_sent_each_and_a_lossy_codec_changes_what_the_tail_has() -> (
+    None
+):
+    torch.manual_seed(0)
+    network = nn.Sequential(BasicBlock(2, 3, 2), nn.Flatten(), nn.Linear(12, 5)).float().eval()
+    images = torch.rand(6, 2, 4, 4, dtype=torch.float32)
+    graph, codec = trace(network), Codec("uint8", checksum=False)
+    cut = graph.cut("0.bn2")
+    (found,) = measure_cuts(graph, [("0.bn2", (codec, codec))], images)
+    head, tail = split_graph(graph, cut)
+    with torch.inference_mode():
+        for row, image in enumerate(images):
+            tensors = [tensor[0].numpy() for tensor in head(image[None])]
+            payloads = [codec.encode(tensor) for tensor in tensors]
+            assert found.payload_bytes[row] == sum(map(len, payloads)) == (32 + 8) + (12 + 8)
+            received = [
+                torch.from_numpy(codec.decode(payload, tensor.shape)[None])
+                for payload, tensor in zip(payloads, tensors, strict=True)
+            ]
+            assert found.answers[row] == int(tail(*received).argmax(1))

@@ -179,7 +179,12 @@ def test_the_code_that_measures_is_part_of_the_key_and_other_code_is_not(
     (tmp_path / "copy" / "theory.py").write_text("changed = True", encoding="utf-8")
     assert digest() == installed
     seen = {installed}
-    for name in ("codec/payload.py", "partition.py", "pruning/select.py", "measure/network.py"):
+    for name in (
+        "codec/payload.py",
+        "partition/graph.py",
+        "pruning/select.py",
+        "measure/network.py",
+    ):
         (tmp_path / "copy" / name).write_text("changed = True", encoding="utf-8")
         seen.add(digest())
     assert len(seen) == 5

@@ -109,12 +109,12 @@ def test_a_users_chain_is_cut_at_its_own_layers(tmp_path: Path, module: str) -> 
     assert load_network(card_file)(torch.zeros(2, 1, 8, 8)).shape == (2, 3)
 
 
-def test_a_users_branched_network_is_one_stage_and_takes_its_arguments(
+def test_a_users_branched_network_is_cut_between_its_branches_and_takes_its_arguments(
     tmp_path: Path, module: str
 ) -> None:
     card_file = with_weights(card_of(tmp_path, f"{module}:branched", "  arguments: {width: 5}\n"))
     parts = outline(card_file)
-    assert (parts.boundaries, parts.last) == ((), "network")
+    assert (parts.boundaries, parts.last) == (("left", "right", "add", "relu", "mean"), "fc")
     assert parts.weights == {"left": 45, "right": 5, "fc": 15}
     assert load_network(card_file)(torch.zeros(2, 1, 8, 8)).shape == (2, 3)
 
@@ -125,7 +125,10 @@ def test_a_branched_networks_preprocessing_leaves_its_checkpoint_keys_alone(
     more = "  preprocess: {mean: [0.5], std: [0.1]}\n"
     card_file = with_weights(card_of(tmp_path, f"{module}:branched", more))
     network = load_network(card_file)
-    assert outline(card_file).boundaries == ("preprocess",)
+    assert outline(card_file).boundaries == (
+        *("preprocess", "network.left", "network.right"),
+        *("network.add", "network.relu", "network.mean"),
+    )
     assert "left.weight" in weights_of(network).state_dict()
     images = torch.rand(2, 1, 8, 8)
     assert torch.equal(network(images), weights_of(network)((images - 0.5) / 0.1))
@@ -325,17 +328,17 @@ def test_a_network_in_the_form_of_the_zoos_is_pruned_and_counted(
     monkeypatch.syspath_prepend(tmp_path)
     arguments = "  arguments: {model_name: small, pretrained: false, num_classes: 3}\n"
     card_file = with_weights(card_of(tmp_path, "stub_zoo:create_model", arguments))
-    assert outline(card_file).boundaries == ()
+    assert outline(card_file).boundaries[:2] == ("layer1.conv1", "layer1.bn1")
     assert sum(outline(card_file).weights.values()) == 36 + 144 + 4 + 288 + 576 + 32 + 24
     network = load_network(card_file)
     images = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    dense = layer_costs(network, 0, images)
+    dense = layer_costs(network, "server", images)
     for granularity, criterion in (("weights", "flexrel-lamp"), ("filters", "flexrel-paper")):
         asked = {"criterion": criterion, "granularity": granularity, "ratio": 0.5}
         labels = torch.arange(6) % 3
         pruned = prune(network, PruningSection.model_validate(asked), images, labels)
         assert pruned(images).shape == (6, 3)
-        costs = layer_costs(pruned, 0, images)
+        costs = layer_costs(pruned, "server", images)
         smaller = sum(layer.macs for layer in costs) < sum(layer.macs for layer in dense)
         assert smaller == (granularity == "filters")
 

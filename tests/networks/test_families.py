@@ -16,13 +16,19 @@ from flexrel_sim.networks.architectures import Architecture
 from flexrel_sim.networks.build import build_network, weights_of
 from flexrel_sim.networks.modules import InvertedResidual, Preprocess
 from flexrel_sim.networks.outline import outline_of
-from flexrel_sim.partition import boundaries, split_network, stages
+from flexrel_sim.networks.vit import EncoderBlock, SelfAttention
+from flexrel_sim.networks.weights import fill
+from flexrel_sim.partition import boundaries, split_graph, trace
 from tests.networks.test_cards import card_faults
+from tests.partition.halves import through
 
 IMAGENET: dict[str, Any] = {"input_shape": [3, 224, 224], "classes": 1000}
 RESNET18 = {"family": "resnet", "stem": "imagenet", "blocks": [2, 2, 2, 2]} | IMAGENET
 RESNET18["widths"] = [64, 128, 256, 512]
 MOBILENET = {"family": "mobilenet"} | IMAGENET
+RESNET50 = RESNET18 | {"block": "bottleneck", "blocks": [3, 4, 6, 3]}
+VIT_B16 = {"family": "vit", "patch": 16, "width": 768, "depth": 12, "heads": 12} | IMAGENET
+VIT_B16["hidden"] = 3072
 VGG16 = {"family": "torchvision-vgg", "depth": 16} | IMAGENET
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -65,6 +71,25 @@ SMALL: dict[str, dict[str, Any]] = {
         "classes": 3,
     },
     "squeezenet": {"family": "squeezenet", "input_shape": [3, 31, 40], "classes": 3},
+    "vit": {
+        "family": "vit",
+        "input_shape": [3, 8, 12],
+        "patch": 4,
+        "width": 8,
+        "depth": 2,
+        "heads": 2,
+        "hidden": 12,
+        "classes": 3,
+    },
+    "bottleneck": {
+        "family": "resnet",
+        "input_shape": [1, 16, 16],
+        "stem": "imagenet",
+        "block": "bottleneck",
+        "widths": [4, 6],
+        "blocks": [1, 2],
+        "classes": 3,
+    },
 }
 
 
@@ -146,6 +171,75 @@ def test_resnet18_has_torchvisions_keys_shapes_and_11689512_parameters() -> None
     assert parameters(network) == 11_689_512
 
 
+def test_resnet50_has_torchvisions_keys_shapes_and_25557032_parameters() -> None:
+    expected: dict[str, tuple[int, ...]] = {"conv1.weight": (64, 3, 7, 7)} | batch_norm("bn1", 64)
+    inputs = 64
+    for stage, (width, count) in enumerate(
+        zip((64, 128, 256, 512), (3, 4, 6, 3), strict=True), start=1
+    ):
+        for block in range(count):
+            name = f"layer{stage}.{block}"
+            for place, shape in enumerate(
+                ((width, inputs, 1, 1), (width, width, 3, 3), (4 * width, width, 1, 1)), start=1
+            ):
+                expected[f"{name}.conv{place}.weight"] = shape
+                expected |= batch_norm(f"{name}.bn{place}", shape[0])
+            if block == 0:
+                expected[f"{name}.downsample.0.weight"] = (4 * width, inputs, 1, 1)
+                expected |= batch_norm(f"{name}.downsample.1", 4 * width)
+            inputs = 4 * width
+    expected |= with_bias("fc", 1000, 2048)
+    network = on_meta(RESNET50)
+    assert shapes(network) == expected
+    assert parameters(network) == 25_557_032
+
+
+def test_vit_b16_has_torchvisions_keys_shapes_and_86567656_parameters() -> None:
+    expected: dict[str, tuple[int, ...]] = {"class_token": (1, 1, 768)}
+    expected |= with_bias("conv_proj", 768, 3, 16, 16)
+    expected["encoder.pos_embedding"] = (1, 197, 768)
+    for index in range(12):
+        name = f"encoder.layers.encoder_layer_{index}"
+        expected |= with_bias(f"{name}.ln_1", 768) | with_bias(f"{name}.ln_2", 768)
+        attention = f"{name}.self_attention"
+        expected[f"{attention}.in_proj_weight"] = (3 * 768, 768)
+        expected[f"{attention}.in_proj_bias"] = (3 * 768,)
+        expected |= with_bias(f"{attention}.out_proj", 768, 768)
+        expected |= with_bias(f"{name}.mlp.0", 3072, 768) | with_bias(f"{name}.mlp.3", 768, 3072)
+    expected |= with_bias("encoder.ln", 768) | with_bias("heads.head", 1000, 768)
+    network = on_meta(VIT_B16)
+    assert shapes(network) == expected
+    assert parameters(network) == 86_567_656
+
+
+def test_attention_is_torchs_own_and_reads_its_checkpoint() -> None:
+    torchs = nn.MultiheadAttention(8, 2, batch_first=True)
+    ours = SelfAttention(8, 2)
+    fill(ours, torchs.state_dict())
+    assert ours.state_dict().keys() == torchs.state_dict().keys()
+    tokens = torch.rand(3, 5, 8)
+    expected = torchs(tokens, tokens, tokens, need_weights=False)[0]
+    torch.testing.assert_close(ours(tokens), expected)
+
+
+def test_an_encoder_block_norms_before_it_computes_and_adds_after() -> None:
+    block = EncoderBlock(8, 2, 12, 0.0).eval()
+    tokens = torch.rand(3, 5, 8)
+    mixed = tokens + block.self_attention(nn.functional.layer_norm(tokens, (8,), eps=1e-6))
+    hidden = nn.functional.gelu(block.mlp[0](nn.functional.layer_norm(mixed, (8,), eps=1e-6)))
+    torch.testing.assert_close(block(tokens), mixed + block.mlp[3](hidden))
+
+
+def test_a_transformer_sees_where_a_patch_is_and_answers_by_the_class_token() -> None:
+    network = build_network(architecture(SMALL["vit"])).eval()
+    images = torch.rand(2, 3, 8, 12)
+    assert not torch.allclose(network(images), network(images.flip(3)))
+    with torch.no_grad():
+        before = network(images)
+        network.get_parameter("class_token").add_(torch.linspace(-1, 1, 8))
+        assert not torch.allclose(network(images), before)
+
+
 def test_mobilenet_v2_has_torchvisions_keys_shapes_and_3504872_parameters() -> None:
     expected: dict[str, tuple[int, ...]] = {"features.0.0.weight": (32, 3, 3, 3)}
     expected |= batch_norm("features.0.1", 32)
@@ -196,10 +290,10 @@ def test_tail_after_head_is_the_whole_network_bit_for_bit_at_every_cut_of_every_
     with torch.inference_mode():
         whole = network(images)
         assert whole.shape == (2, 3)
-        for cut in boundaries(network):
-            head, tail = split_network(network, cut)
-            assert torch.equal(tail(head(images)), whole), cut
-            assert stages(head) | stages(tail) == stages(network)
+        graph = trace(network)
+        for cut in graph.cuts.values():
+            head, tail = split_graph(graph, cut)
+            assert torch.equal(through(head, tail, images), whole), cut.name
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -218,11 +312,13 @@ def test_no_activation_works_in_place(name: str) -> None:
     assert not any(getattr(module, "inplace", False) for module in network.modules())
 
 
-def test_a_residual_block_is_one_stage() -> None:
-    assert list(stages(build_network(architecture(SMALL["resnet"])))) == [
-        *("preprocess", "conv1", "bn1", "relu"),
-        *("layer1.0", "layer1.1", "layer2.0", "avgpool", "flatten", "fc"),
-    ]
+def test_a_residual_network_is_cut_inside_its_blocks_and_after_them() -> None:
+    graph = trace(build_network(architecture(SMALL["resnet"])))
+    names = [operation.name for operation in graph.operations]
+    assert names[:6] == ["preprocess", "conv1", "bn1", "relu", "layer1.0.conv1", "layer1.0.bn1"]
+    assert names[-3:] == ["avgpool", "flatten", "fc"]
+    assert {"layer2.0.downsample.0", "layer2.0.add"} <= graph.cuts.keys()
+    assert graph.blocks["layer2.0"] == graph.blocks["layer2"] == "layer2.0.relu2"
 
 
 def test_preprocessing_scales_in_rgb_then_orders_and_is_no_part_of_the_checkpoint() -> None:
@@ -260,6 +356,20 @@ CARD = "name: any\narchitecture:\n"
         (
             "  family: torchvision-vgg\n  input_shape: [3, 31, 32]\n  classes: 3\n  depth: 16\n",
             "CARD:2: architecture: input_shape must be at least 32x32 pixels",
+        ),
+        (
+            (
+                "  family: vit\n  input_shape: [3, 8, 8]\n  classes: 3\n  patch: 3\n  width: 4\n"
+                "  depth: 1\n  heads: 2\n  hidden: 4\n"
+            ),
+            "CARD:2: architecture: input_shape must be a whole number of patches of 3 pixels",
+        ),
+        (
+            (
+                "  family: vit\n  input_shape: [3, 8, 8]\n  classes: 3\n  patch: 4\n  width: 5\n"
+                "  depth: 1\n  heads: 2\n  hidden: 4\n"
+            ),
+            "CARD:2: architecture: width must be a multiple of heads, which is 2, not 5",
         ),
         (
             "  family: squeezenet\n  input_shape: [3, 30, 99]\n",

@@ -113,7 +113,7 @@ sweep:
         "FILE:5: pruning.ratio: must be less than 1, got 1.5; ",
         "FILE:6: pruning.granularity: must be 'weights' or 'filters', got 'weight'; did you mean",
         "FILE:7: pruning.exclude: must be a valid list, got 'fc1'; ",
-        "FILE:8: split.cut: is required; add it: The boundary after this layer;",
+        "FILE:8: split.cut: is required; add it: The boundary after this operation or block;",
         "FILE:9: split.cutt: unknown key; did you mean 'cut'? known: bottleneck, cut",
         "FILE:10: codec: must be a mapping of keys, got 'uint8'; write 'key: value' lines; How ",
         "FILE:13: edge.service: must be 'deterministic' or 'exponential', got 'exponentail'; did ",
@@ -126,7 +126,7 @@ sweep:
         f"FILE:21: simulation.warmup: must be a duration with its unit, got 5; {seconds}",
         "FILE:22: objectives.latency_p95_s: must be 'min' or 'max', got 'smallest'; known: max, ",
         "FILE:24: sweep.pruning.ratio[1]: must be less than 1, got 2; ",
-        "FILE:25: sweep.server.worker[0]: unknown key; did you mean 'workers'? known: device, ",
+        "FILE:25: sweep.server.worker[0]: unknown key; did you mean 'workers'? known: background, ",
     ]
     found = faults(tmp_path, text)
     assert len(found) == len(expected)

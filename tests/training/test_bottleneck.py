@@ -4,7 +4,7 @@ from torch import nn
 
 from flexrel_sim.networks.bottleneck import BOTTLENECK_CUT, build_bottleneck, with_bottleneck
 from flexrel_sim.networks.bottleneck_card import BottleneckTraining
-from flexrel_sim.partition import split_network, stages
+from flexrel_sim.partition import split_network, trace
 from flexrel_sim.training.bottleneck import train_bottleneck
 
 RECIPE = BottleneckTraining(epochs=30, batch_size=32, learning_rate=0.01, seed=0)
@@ -86,7 +86,12 @@ def test_put_into_a_network_it_is_one_stage_on_each_side_of_the_cut() -> None:
     bottleneck = build_bottleneck((8, 4, 4), 2, 1)
     network = nn.Sequential(head, tail)
     whole = with_bottleneck(network, "0.1", bottleneck)
-    assert [name for name in stages(whole) if "." not in name] == ["encoder", "decoder"]
+    names = [operation.name for operation in trace(whole).operations]
+    assert [name for name in names if name.startswith(("encoder", "decoder"))] == [
+        "encoder.0",
+        "encoder.1",
+        "decoder.0",
+    ]
     front, back = split_network(whole, BOTTLENECK_CUT)
     assert torch.equal(front(images), bottleneck["encoder"](head(images)))
     assert torch.equal(back(front(images)), tail(bottleneck["decoder"](front(images))))
