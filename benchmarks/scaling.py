@@ -62,7 +62,7 @@ def profile() -> Profile:
         network="none",
         operating_point={},
         layers=(layer, tail),
-        boundary_shape=(10,),
+        boundary_shapes=((10,),),
         crosses_link=True,
         answer_bytes=40,
         head_weight_bytes=4000,

@@ -27,10 +27,19 @@ class EnergyAccount:
         self.compute_s = self.end_s = 0.0
         self.radio = RadioMeter(system.radio, system.devices)
 
-    def add(self, trace: Trace) -> None:
-        """Add a part of the trace; on the radio no part may begin before the one before it."""
+    def add(self, trace: Trace, until_s: float = np.nan) -> None:
+        """Add a part of the trace.
+
+        Parameters
+        ----------
+        trace
+            On the radio no part may begin before the one before it.
+        until_s
+            When the run was stopped: what computes then has computed until then. A transfer that
+            is under way is left out, for nobody knows how much of it was sent.
+        """
         self.requests += trace.created_s.size
-        start_s, end_s = trace.occupied_s("edge")
+        start_s, end_s = trace.occupied_s("edge", until_s)
         self.compute_s += float(np.nansum(end_s - start_s))
         if trace.created_s.size:
             self.end_s = max(self.end_s, trace.created_s[-1], np.nanmax(trace.ended_s, initial=0))

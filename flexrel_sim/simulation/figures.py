@@ -78,7 +78,7 @@ class Figures:
     def add(self, trace: Trace) -> None:
         """Add a part of the replication's trace; each request once, in any order."""
         self._add_window(trace)
-        self.energy.add(trace)
+        self.energy.add(trace, self.window.end_s)
         counted = trace.created_s >= self.window.start_s
         if not counted.all():
             trace = trace.taken(counted)
@@ -106,7 +106,7 @@ class Figures:
         self.answers_in_window += int(inside.sum())
         stages = STAGE_NAMES if self.system.crosses_link else ("edge",)
         for stage in stages:
-            start_s, end_s = trace.occupied_s(stage)
+            start_s, end_s = trace.occupied_s(stage, window.end_s)
             start_s = np.clip(start_s, window.start_s, window.end_s)
             end_s = np.clip(end_s, window.start_s, window.end_s)
             if self.system.medium == "shared" and stage in ("uplink", "downlink"):

@@ -159,12 +159,30 @@ class Trace:
         """Which requests were answered, late ones among them."""
         return self.outcome < DROPPED
 
-    def occupied_s(self, stage: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Give when each request occupied a stage; what a failure cut short ended there."""
+    def occupied_s(
+        self, stage: str, until_s: float = np.nan
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give when each request occupied a stage.
+
+        Parameters
+        ----------
+        stage
+            ``edge``, ``uplink``, ``server`` or ``downlink``.
+        until_s
+            When the run was stopped, which ended what was in flight.
+
+        Returns
+        -------
+        start_s, end_s
+            Shape ``(requests,)``; what a failure cut short ended there.
+        """
         start_s = getattr(self, f"{stage}_start_s")
         end_s = getattr(self, f"{stage}_end_s")
         cut = np.isnan(end_s) & ~np.isnan(start_s)
-        return start_s, np.where(cut, self.ended_s, end_s) if cut.any() else end_s
+        if not cut.any():
+            return start_s, end_s
+        left_s = np.where(self.outcome == IN_FLIGHT, until_s, self.ended_s)
+        return start_s, np.where(cut, left_s, end_s)
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Give all columns by name."""

@@ -87,7 +87,7 @@ def check_reasons(trace: Trace) -> None:
         assert np.isnan(getattr(trace, lacks)[its]).all(), reason
 
 
-@settings(max_examples=400)
+@settings(max_examples=300)
 @given(cases(("full-duplex", "shared")))
 def test_a_direction_carries_the_bytes_that_were_started_on_it_and_no_others(case: Case) -> None:
     system, draws = case
@@ -138,7 +138,7 @@ def carried_bits(capacity: PiecewiseConstant, start_s: float, end_s: float) -> f
     return total
 
 
-@settings(max_examples=400)
+@settings(max_examples=300)
 @given(cases(ANY_MEDIUM))
 def test_no_worker_is_busy_twice_at_a_time_and_batches_are_whole(case: Case) -> None:
     system, draws = case
@@ -172,7 +172,7 @@ def powered_cases(draw: st.DrawFn) -> Case:
     return system, draw(requests_for(system))
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(powered_cases(), POSITIVE)
 def test_energy_is_power_times_time_in_every_state_and_parts_add_up(
     case: Case, run_s: float
@@ -207,7 +207,7 @@ def computing_s(trace: Trace) -> float:
     return total_s
 
 
-@settings(max_examples=400)
+@settings(max_examples=300)
 @given(cases(ANY_MEDIUM), st.integers(0, 25), TICKS)
 def test_figures_of_a_trace_in_two_parts_are_those_of_the_whole(
     case: Case, cut: int, start_s: float

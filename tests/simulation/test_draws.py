@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ from scipy.stats import chi2, kstest, norm
 
 from flexrel_sim.scenario.schema import WorkloadSection
 from flexrel_sim.simulation import Draws, draw
-from flexrel_sim.simulation.draws import unit_factors
+from flexrel_sim.simulation.draws import disturbed, transferred, unit_factors
 from flexrel_sim.simulation.streams import STREAMS, Streams, generator
 from flexrel_sim.simulation.workload import arrivals
+from tests.builders import make_scenario, make_system
 
 EXPONENTIAL = ("exponential", "exponential")
 
@@ -162,6 +164,82 @@ def test_exponential_factors_have_mean_one_and_deterministic_ones_are_one() -> N
     assert kstest(factors, "expon").pvalue > 0.001
     ones = unit_factors("deterministic", 5, generator(0, 0, "edge service"))
     assert np.array_equal(ones, np.ones(5))
+
+
+def disturbed_draws(duration: str = "20000 s", replication: int = 0, **sections: Any) -> Draws:
+    workload = {"rate": "0.01 /s", "duration": duration}
+    scenario = make_scenario(**sections, workload=workload)
+    draws = draw(scenario.workload, 4, EXPONENTIAL, 0, replication)
+    return disturbed(draws, scenario, 0, replication)
+
+
+def test_without_failures_or_tenants_nothing_is_disturbed() -> None:
+    draws = disturbed_draws()
+    assert (draws.background, draws.edge_down, draws.server_down) == (None, None, None)
+
+
+def test_failures_by_chance_alternate_with_their_means_device_by_device() -> None:
+    failures = {"mean_up": "10 s", "mean_down": "2 s"}
+    down = disturbed_draws(edge={"count": 3, "failures": failures}).edge_down
+    assert down is not None
+    assert down.any
+    for device in range(3):
+        own = np.array(down.of(device))
+        up_s = own[:, 0] - np.concatenate([[0.0], own[:-1, 1]])
+        assert kstest(up_s, "expon", args=(0, 10)).pvalue > 0.001
+        assert kstest(own[:, 1] - own[:, 0], "expon", args=(0, 2)).pvalue > 0.001
+        assert own[-1, 0] < 20_000
+    assert down.of(0) != down.of(1)
+
+
+def test_windows_that_are_given_hold_for_all_workers() -> None:
+    windows = [["1 s", "2 s"], ["5 s", "8 s"]]
+    down = disturbed_draws(server={"workers": 3, "failures": {"windows": windows}}).server_down
+    assert down is not None
+    assert [down.of(worker) for worker in range(3)] == [[(1.0, 2.0), (5.0, 8.0)]] * 3
+
+
+@pytest.mark.parametrize("service", ["deterministic", "exponential"])
+def test_other_tenants_come_as_a_poisson_process_of_their_own(service: str) -> None:
+    background = {"rate": "0.5 /s", "service_time": "3 s", "service": service, "tier": 2}
+    other = disturbed_draws(server={"background": background}).background
+    assert other is not None
+    assert kstest(np.diff(other.arrival_s), "expon", args=(0, 2)).pvalue > 0.001
+    assert other.tier == 2
+    if service == "exponential":
+        assert kstest(other.service_s, "expon", args=(0, 3)).pvalue > 0.001
+    else:
+        assert set(other.service_s) == {3.0}
+
+
+def test_disturbances_change_no_draw_of_a_request() -> None:
+    failures = {"mean_up": "10 s", "mean_down": "2 s"}
+    background = {"rate": "0.5 /s", "service_time": "3 s"}
+    calm = disturbed_draws()
+    rough = disturbed_draws(
+        edge={"failures": failures}, server={"failures": failures, "background": background}
+    )
+    assert same(calm, rough)
+
+
+def test_a_request_is_urgent_as_often_as_the_workload_says() -> None:
+    workload = WorkloadSection(rate="10 /s", duration="1000 s", urgent_share=0.3)
+    tier = draw(workload, 9, EXPONENTIAL, 0, 0).tier
+    assert tier is not None
+    assert set(tier) == {0, 1}
+    # Binomial, to five standard deviations.
+    assert abs((tier == 0).mean() - 0.3) < 5 * np.sqrt(0.21 / tier.size)
+
+
+def test_the_link_draws_nothing_for_requests_that_stay_on_the_edge() -> None:
+    draws = draw(poisson(), 1, EXPONENTIAL, 0, 0)
+    system = make_system(crosses_link=False)
+    assert transferred(draws, system, np.array([9]), Streams(0, 0), {}) is draws
+    crossing = transferred(draws, make_system(answer_bytes=7), np.array([9]), Streams(0, 0), {})
+    assert crossing.uplink is not None
+    assert crossing.downlink is not None
+    assert set(crossing.uplink.wire_bytes) == {9}
+    assert set(crossing.downlink.wire_bytes) == {7}
 
 
 def test_a_generator_is_the_child_that_spawning_would_give() -> None:

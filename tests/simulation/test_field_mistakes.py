@@ -1,12 +1,15 @@
 """Mistakes that simulators of split computing have made, each as a claim that this one does not."""
 
+import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from flexrel_sim.hardware import list_devices
-from flexrel_sim.scenario.schema import WorkloadSection
+from flexrel_sim.links import Direction, PiecewiseConstant
+from flexrel_sim.scenario.schema import DirectionSection, WorkloadSection
 from flexrel_sim.simulation import Unstable, draw
 from flexrel_sim.theory import md1_mean_wait_s
 from tests.builders import (
@@ -115,6 +118,138 @@ def test_gaps_shorter_than_a_second_do_not_collapse_to_bursts() -> None:
     workload = WorkloadSection(rate="1000 /s", duration="10 s")
     created_s = draw(workload, 10, ("exponential", "exponential"), 0, 0).created_s
     assert np.unique(created_s).size == created_s.size
+
+
+def sent_s(link: dict[str, Any], *, answer: bool = False) -> np.ndarray:
+    """When each payload has crossed the link, or each answer."""
+    profile = make_profile(payload_bytes=np.full(4, 6000), answer_bytes=6000)
+    workload = {"rate": "0.25 /s", "duration": "160 s"}
+    base = {"uplink": "100 kbit/s", "downlink": "100 kbit/s", "delay": "50 ms"}
+    _, traces = simulated(make_scenario(link=base | link, workload=workload), profile, HERE)
+    return traces[0].answered_s if answer else traces[0].delivered_s
+
+
+STEPS = {"schedule": [["0 s", "100 kbit/s"], ["30 s", "20 kbit/s"]]}
+LOSS = {"transport": "udp-arq", "loss": {"bernoulli": 0.3}}
+CHAIN = {"markov": {"rates": ["100 kbit/s", "50 kbit/s"], "dwell": ["9 s", "9 s"]}, "seed": 1}
+BURST = {"token_bucket": {"rate": "20 kbit/s", "burst": "9 kB", "peak": "400 kbit/s"}}
+
+LINK_KEYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "rate": ({"rate": "100 kbit/s"}, {"rate": "90 kbit/s"}),
+    "schedule": (STEPS, {"schedule": [*STEPS["schedule"], ["40 s", "50 kbit/s"]]}),
+    "repeat": (STEPS, STEPS | {"repeat": "60 s"}),
+    "markov": (CHAIN, CHAIN | {"markov": CHAIN["markov"] | {"dwell": ["1 s", "9 s"]}}),
+    "seed": (CHAIN, CHAIN | {"seed": 2}),
+    "duration": (CHAIN, CHAIN | {"duration": "20 s"}),
+    "generate": ({"generate": "lte", "seed": 1}, {"generate": "wifi", "seed": 1}),
+    "mean": (
+        {"generate": "lte", "seed": 1, "mean": "1 Mbit/s"},
+        {"generate": "lte", "seed": 1, "mean": "2 Mbit/s"},
+    ),
+    "token_bucket": (BURST, {"token_bucket": BURST["token_bucket"] | {"burst": "1 kB"}}),
+    "token_bucket.peak": (BURST, {"token_bucket": BURST["token_bucket"] | {"peak": "99 kbit/s"}}),
+    "transport": ({"rate": "100 kbit/s"}, {"rate": "100 kbit/s", "transport": "udp"}),
+    "mtu": (
+        {"rate": "100 kbit/s", "transport": "udp"},
+        {"rate": "100 kbit/s", "transport": "udp", "mtu": "500 B"},
+    ),
+    "header": (
+        {"rate": "100 kbit/s", "transport": "udp"},
+        {"rate": "100 kbit/s", "transport": "udp", "header": "48 B"},
+    ),
+    "frame": (
+        {"rate": "100 kbit/s", "transport": "udp"},
+        {"rate": "100 kbit/s", "transport": "udp", "frame": "0 B"},
+    ),
+    "attempts": (
+        {"rate": "100 kbit/s"} | LOSS,
+        {"rate": "100 kbit/s", "attempts": 2} | LOSS,
+    ),
+    "loss": (
+        {"rate": "100 kbit/s"} | LOSS,
+        {"rate": "100 kbit/s"} | LOSS | {"loss": {"bernoulli": 0.1}},
+    ),
+    "buffer.messages": (
+        {"rate": "22 kbit/s"},
+        {"rate": "22 kbit/s", "buffer": {"messages": 0}},
+    ),
+    "buffer.size": (
+        {"rate": "22 kbit/s"},
+        {"rate": "22 kbit/s", "buffer": {"size": "5 kB"}},
+    ),
+    "jitter": ({"rate": "100 kbit/s"}, {"rate": "100 kbit/s", "jitter": {"mean": "9 ms"}}),
+    "jitter.in_order": (
+        {"rate": "100 kbit/s", "jitter": {"mean": "4 s"}},
+        {"rate": "100 kbit/s", "jitter": {"mean": "4 s", "in_order": False}},
+    ),
+    "outage": (
+        {"rate": "100 kbit/s"},
+        {"rate": "100 kbit/s", "outage": {"windows": [["10 s", "17 s"]]}},
+    ),
+}
+
+# Read by other tests: these name files, and what is in them.
+FILE_KEYS = {"trace", "format", "columns"}
+
+
+def test_every_key_of_a_direction_is_known_to_the_test_below() -> None:
+    assert {key.partition(".")[0] for key in LINK_KEYS} | FILE_KEYS == set(
+        DirectionSection.model_fields
+    )
+
+
+@pytest.mark.parametrize("direction", ["uplink", "downlink"])
+@pytest.mark.parametrize("key", LINK_KEYS)
+def test_every_key_of_a_direction_changes_when_messages_arrive(key: str, direction: str) -> None:
+    answer = direction == "downlink"
+    one, other = (sent_s({direction: value}, answer=answer) for value in LINK_KEYS[key])
+    assert not np.array_equal(one, other, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    "link", [{"delay": "60 ms"}, {"medium": "half-duplex"}, {"medium": "shared"}]
+)
+def test_every_key_of_the_link_changes_when_answers_arrive(link: dict[str, str]) -> None:
+    slow = {"uplink": "25 kbit/s", "downlink": "25 kbit/s"}
+    assert not np.array_equal(sent_s(slow | link, answer=True), sent_s(slow, answer=True))
+
+
+@pytest.mark.parametrize("tick_ms", [10, 1000])
+def test_a_rate_means_the_same_however_finely_it_is_written(tick_ms: int) -> None:
+    # A trace of one constant rate is that rate, whatever its ticks: 12 kB at 96 kbit/s is 1 s.
+    ticks_s = np.arange(0, 200_000, tick_ms) / 1000
+    line = PiecewiseConstant(ticks_s, np.full(ticks_s.size, 96_000.0), 200.0)
+    system = make_system(
+        edge_s=0.0, uplink=Direction("uplink", line), downlink_bit_per_s=1e9, delay_s=0.0
+    )
+    for engine in ("simpy", "compiled"):
+        trace = make_trace(system, make_draws([0.0, 0.0, 7.003]), [12_000], engine)
+        np.testing.assert_allclose(trace.uplink_end_s, [1.0, 2.0, 8.003], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("engine", ["simpy", "compiled"])
+def test_a_trace_has_one_row_per_request_and_grows_no_faster(engine: str) -> None:
+    # Rows, columns and bytes of ten times the requests are ten times as many, no more.
+    sizes = []
+    for count in (50, 500):
+        draws = make_draws(np.arange(count) / 2)
+        columns = make_trace(make_system(), draws, engine=engine).columns()
+        assert {values.shape for values in columns.values()} == {(count,)}
+        sizes.append(sum(values.nbytes for values in columns.values()))
+    assert sizes[1] == 10 * sizes[0]
+
+
+def test_what_an_engine_holds_while_it_runs_is_linear_in_the_requests() -> None:
+    peaks = []
+    for count in (2000, 8000):
+        draws = make_draws(np.arange(count) / 2)
+        make_trace(make_system(), draws, engine="simpy")
+        tracemalloc.start()
+        make_trace(make_system(), draws, engine="simpy")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # Four times the requests, and some slack for what does not grow; a quadratic log needs 16.
+    assert peaks[1] < 5 * peaks[0]
 
 
 def test_energy_is_never_silently_zero_where_the_edge_computes() -> None:

@@ -102,3 +102,12 @@ def test_a_replication_without_an_answer_has_no_latency_to_report() -> None:
     trace = make_trace(system, make_draws([0.0], uplink=lost))
     with pytest.raises(ValueError, match="answered no request that was counted"):
         figures_of(trace, system, Window(0.0, 1.0)).values()
+
+
+def test_what_computes_as_the_run_is_stopped_was_busy_until_then() -> None:
+    system = instant(edge_s=100.0, edge_power_w=8.0)
+    draws, correct = make_draws([1.0, 2.0]), np.array([True])
+    trace = simulate(system, draws, np.array([0]), correct, until_s=5.0)
+    figures = figures_of(trace, system, Window(0.0, 5.0))
+    assert figures.busy_s["edge"] == 4.0
+    assert figures.energy.compute_s == 4.0

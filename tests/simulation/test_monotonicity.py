@@ -102,7 +102,7 @@ def lone_requests(draw: st.DrawFn) -> tuple[System, Draws]:
 
 
 @pytest.mark.parametrize("what", BETTER)
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(case=lone_requests())
 def test_a_request_alone_is_never_slower_with(what: str, case: tuple[System, Draws]) -> None:
     system, draws = case
@@ -111,7 +111,7 @@ def test_a_request_alone_is_never_slower_with(what: str, case: tuple[System, Dra
     assert after.ended_s[0] <= before.ended_s[0] + ROUNDING_S
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(lone_requests())
 def test_a_request_alone_is_never_slower_without_losses(case: tuple[System, Draws]) -> None:
     system, draws = case
@@ -161,7 +161,7 @@ SINGLE = ("a faster link", "a nearer server", "a faster edge", "a faster server"
 
 
 @pytest.mark.parametrize("what", SINGLE)
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(case=tandems())
 def test_no_request_of_a_busy_tandem_is_slower_with(what: str, case: tuple[System, Draws]) -> None:
     system, draws = case
@@ -169,7 +169,7 @@ def test_no_request_of_a_busy_tandem_is_slower_with(what: str, case: tuple[Syste
     assert np.all(after.answered_s <= before.answered_s + ROUNDING_S)
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(tandems(), st.integers(0, 24))
 def test_no_request_of_a_busy_tandem_is_slower_if_another_is_smaller(
     case: tuple[System, Draws], which: int
@@ -181,7 +181,7 @@ def test_no_request_of_a_busy_tandem_is_slower_if_another_is_smaller(
     assert np.all(after.answered_s <= before.answered_s + ROUNDING_S)
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(tandems(workers=2))
 def test_no_request_of_a_busy_server_starts_later_with_more_workers(
     case: tuple[System, Draws],
@@ -191,7 +191,7 @@ def test_no_request_of_a_busy_server_starts_later_with_more_workers(
     assert np.all(after.server_start_s <= before.server_start_s + ROUNDING_S)
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(cases(("shared",)))
 def test_no_message_on_a_shared_medium_is_slower_at_a_higher_rate(
     case: tuple[System, Draws],

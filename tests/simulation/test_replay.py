@@ -27,9 +27,9 @@ FAULTS = {
     "a time that is no number": ("created_s\nnan\n2\n", ":2: .*created_s must be at least 0"),
     "an infinite time": ("created_s\n1\ninf\n", ":3: .*created_s must be at least 0"),
     "an empty cell": ("created_s,device\n1,0\n,0\n", ":3: .*created_s must be at least 0"),
-    "an unknown device": ("created_s,device\n1,2\n", ":2: .*device must be 0 to 1"),
-    "a negative device": ("created_s,device\n1,-1\n", ":2: .*device must be 0 to 1"),
-    "a device left out": ("created_s,device\n1,0\n2,\n", ":3: .*device must be 0 to 1"),
+    "an unknown device": ("created_s,device\n1,2\n", ":2: .*device must be one of 0 to 1"),
+    "a negative device": ("created_s,device\n1,-1\n", ":2: .*device must be one of 0 to 1"),
+    "a device left out": ("created_s,device\n1,0\n2,\n", ":3: .*device must be one of 0 to 1"),
     "a sample left out": ("created_s,sample\n1,0\n2,\n", ":3: .*sample must be at least 0"),
     "a negative sample": ("created_s,sample\n1,0\n2,-3\n", ":3: .*sample must be at least 0"),
     "a word": ("created_s\n1\nsoon\n", "can't be read as CSV.*soon"),
@@ -60,6 +60,6 @@ def test_every_kind_of_fault_is_told_at_once_and_how_often(tmp_path: Path) -> No
     rules = [fault.rule for fault in raised.value.faults]
     assert rules == [
         "created_s must not decrease (1 more lines are wrong)",
-        "device must be 0 to 0",
+        "device must be one of 0 to 0",
         "sample must be at least 0",
     ]

@@ -8,6 +8,7 @@ import yaml
 from flexrel_sim.errors import ScenarioError
 from flexrel_sim.hardware import list_devices, service_time_s
 from flexrel_sim.simulation import Trace, Unstable
+from flexrel_sim.simulation.trace import STAMPS
 from tests.builders import built, make_layer, make_profile, make_scenario, simulated, write_yaml
 
 HERE = Path()
@@ -173,3 +174,65 @@ def test_a_faulty_device_file_is_refused_with_its_lines(tmp_path: Path) -> None:
     write_yaml(tmp_path, "description: 3\n", "own.yaml")
     with pytest.raises(ScenarioError, match=r"own\.yaml:1: description: must be a valid string"):
         built(make_scenario(edge={"device": "own.yaml"}), make_profile(), tmp_path)
+
+
+def test_a_recording_is_simulated_and_its_load_is_its_own(tmp_path: Path) -> None:
+    rows = "\n".join(f"{time},{device}" for time in range(1, 31) for device in (0, 1))
+    (tmp_path / "came.csv").write_text(f"created_s,device\n{rows}\n")
+    workload = {"arrivals": "replay", "file": "came.csv", "rate": None, "duration": "60 s"}
+    scenario = make_scenario(workload=workload, edge={"count": 2})
+    summary, traces = simulated(scenario, make_profile(), tmp_path)
+    assert traces[0].created_s.size == 60
+    # Half a request per second and device, of which each takes 0.1 s.
+    assert summary.loads["edge"] == pytest.approx(0.05)
+    assert summary.loads["server"] == pytest.approx(0.1)
+
+
+def test_a_run_that_is_stopped_leaves_requests_in_flight_and_one_that_drains_does_not() -> None:
+    link = {"delay": "20 s"}
+    for drain in (True, False):
+        scenario = make_scenario(link=link, simulation={"drain": drain})
+        summary, traces = simulated(scenario, make_profile())
+        flying = sum((trace.outcome == 3).sum() for trace in traces)
+        assert (flying == 0) == drain
+        missed = summary.metrics["miss_share"].value
+        assert missed == pytest.approx(flying / summary.counted_requests, abs=0.01)
+        assert summary.metrics["drop_share"].value == 0
+        for trace in traces:
+            for name in STAMPS if not drain else ():
+                assert not (trace.columns()[name] > 60).any(), name
+
+
+def test_finite_waiting_room_turns_overload_into_drops_and_loads_no_later_stage_with_them() -> None:
+    scenario = make_scenario(
+        edge={"service_time": "1 s", "buffer": 2}, workload={"rate": "2 /s", "duration": "200 s"}
+    )
+    summary, _ = simulated(scenario, make_profile())
+    assert summary.loads["edge"] == pytest.approx(2.0)
+    # One per second comes through: 0.1 s each on the server, 1000 bits at 10 kbit/s before it.
+    assert summary.loads["uplink"] == pytest.approx(0.1)
+    assert summary.loads["server"] == pytest.approx(0.1)
+    assert set(summary.dropped) == {"edge full"}
+    assert 0.4 < summary.metrics["drop_share"].value < 0.6
+
+
+def test_other_tenants_take_away_from_what_a_server_can_do() -> None:
+    background = {"rate": "4 /s", "service_time": "200 ms"}
+    scenario = make_scenario(
+        server={"background": background, "service_time": "150 ms"}, workload={"rate": "2 /s"}
+    )
+    outcome = simulated(scenario, make_profile(), HERE)
+    assert isinstance(outcome, Unstable)
+    assert outcome.stage.name == "server"
+    assert outcome.load == pytest.approx(2 * 0.15 + 0.8)
+    assert outcome.stable_below_per_s == pytest.approx(0.2 / 0.15)
+
+
+def test_the_engine_that_ran_is_named() -> None:
+    for engine, medium, named in (
+        ("auto", "full-duplex", "compiled"),
+        ("auto", "half-duplex", "simpy"),
+        ("simpy", "full-duplex", "simpy"),
+    ):
+        scenario = make_scenario(link={"medium": medium}, simulation={"engine": engine})
+        assert simulated(scenario, make_profile())[0].engine == named
