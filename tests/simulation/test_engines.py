@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flexrel_sim.links import Direction, TokenBucket
 from flexrel_sim.simulation import Draws, System
 from flexrel_sim.simulation.engines import chosen_engine
 from flexrel_sim.simulation.trace import STAMPS
@@ -49,3 +50,10 @@ def test_auto_takes_the_compiled_engine_wherever_it_is_exact(medium: str, engine
 def test_the_compiled_engine_is_refused_with_the_reason_where_it_is_not_exact() -> None:
     with pytest.raises(ValueError, match="not exact here: a half-duplex link couples both"):
         run(make_system(medium="half-duplex"), make_draws([0.0]), "compiled")
+
+
+@pytest.mark.parametrize("engine", ["simpy", "compiled"])
+def test_a_shared_medium_that_is_no_rate_over_time_is_refused(engine: str) -> None:
+    bucket = Direction("uplink", TokenBucket(512.0, 128.0, 4096.0))
+    with pytest.raises(TypeError, match="a shared medium needs a rate over time"):
+        run(make_system(medium="shared", uplink=bucket), make_draws([0.0]), engine)
