@@ -241,7 +241,8 @@ class SystemScenario(Section):
                     "remedy": "shorten it, or lengthen the run",
                 },
             )
-        counted = max(0.0, requests * counted_s / self.workload.duration)
+        # Unknown stays unknown: NaN is not below anything.
+        counted = requests * max(0.0, counted_s) / self.workload.duration
         if counted < _COUNTED_REQUESTS_MIN:
             raise PydanticCustomError(
                 "counted_requests",

@@ -32,6 +32,10 @@ _PERIODIC_MAX: Final = 50_000_000
 """Periodic requests are sorted all at once."""
 
 
+_CLOSED_MAX: Final = 20_000_000
+"""Requests that closed clients could come to are all drawn, and told one by one."""
+
+
 def system_findings(scenario: SystemScenario) -> Iterator[Finding]:
     """Find what does not fit together.
 
@@ -46,6 +50,7 @@ def system_findings(scenario: SystemScenario) -> Iterator[Finding]:
         Every fault, for the caller to place on its line.
     """
     yield from _workload(scenario.workload)
+    yield from _closed(scenario)
     for name in ("edge", "server"):
         failures = getattr(scenario, name).failures
         if failures is not None:
@@ -73,8 +78,25 @@ def _workload(workload: WorkloadSection) -> Iterator[Finding]:
         if kind not in kinds and given:
             rule = f"has no effect with arrivals: {kind}"
             yield f"workload.{key}", rule, value, f"remove it, or use {' or '.join(kinds)}"
+    if kind == "closed" and workload.think_time == 0:
+        # A request that is dropped at once would be followed by the next at the same instant.
+        yield "workload.think_time", "must be above zero", 0, "write a short one, such as 1 ms"
     if workload.late == "drop" and workload.deadline is None:
         yield "workload.late", "needs a deadline", "drop", "add workload.deadline"
+
+
+def _closed(scenario: SystemScenario) -> Iterator[Finding]:
+    clients, think_s = scenario.workload.clients, scenario.workload.think_time
+    if not clients or not think_s:
+        return
+    most = clients * scenario.edge.count * scenario.workload.duration / think_s
+    if most > _CLOSED_MAX:
+        yield (
+            "workload.think_time",
+            f"clients x devices x duration / think_time must be at most {_CLOSED_MAX:,} requests",
+            f"{most:.3g}",
+            "think longer, shorten the run, or take fewer clients",
+        )
 
 
 def _failures(path: str, failures: FailureSection) -> Iterator[Finding]:

@@ -22,15 +22,28 @@ ENGINES: Final = ("auto", "simpy", "compiled")
 """`auto` is `compiled` where that is exact."""
 
 
-def why_not_compiled(system: System) -> str:
+def why_not_compiled(system: System, *, closed: bool = False) -> str:
     """Say what the compiled engine has no exact form of; nothing if it is exact for the system.
 
     Stage after stage is exact as long as nothing flows back: no stage may depend on a later one.
+
+    Parameters
+    ----------
+    system
+        What is to be simulated.
+    closed
+        Whether clients wait for their answers.
     """
-    return "a half-duplex link couples both directions" if system.medium == "half-duplex" else ""
+    reasons = {
+        "a half-duplex link couples both directions": system.medium == "half-duplex",
+        "closed clients wait for their answers": closed,
+    }
+    return "; ".join(reason for reason, holds in reasons.items() if holds)
 
 
-def chosen_engine(system: System, engine: EngineName) -> Literal["simpy", "compiled"]:
+def chosen_engine(
+    system: System, engine: EngineName, *, closed: bool = False
+) -> Literal["simpy", "compiled"]:
     """Resolve `auto`.
 
     Parameters
@@ -39,6 +52,8 @@ def chosen_engine(system: System, engine: EngineName) -> Literal["simpy", "compi
         What is to be simulated.
     engine
         What was asked for.
+    closed
+        Whether clients wait for their answers.
 
     Returns
     -------
@@ -50,7 +65,7 @@ def chosen_engine(system: System, engine: EngineName) -> Literal["simpy", "compi
     ValueError
         If `compiled` was asked for and is not exact; the message says why.
     """
-    reason = why_not_compiled(system)
+    reason = why_not_compiled(system, closed=closed)
     if engine == "compiled" and reason:
         raise ValueError(f"the compiled engine is not exact here: {reason}")
     if engine == "auto":
@@ -93,7 +108,7 @@ def simulate(
         If `compiled` was asked for and is not exact.
     """
     rows = requests(system, draws, payload_bytes, correct)
-    if chosen_engine(system, engine) == "simpy":
+    if chosen_engine(system, engine, closed=draws.loop is not None) == "simpy":
         return trace_of(SimpyEngine(system, draws, rows).run(), system, until_s)
     # Here, not at the top: numba is a third of a second that SimPy need not wait for.
     from flexrel_sim.simulation.compiled import CompiledEngine  # noqa: PLC0415

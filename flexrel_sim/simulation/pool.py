@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from flexrel_sim.simulation.asked import Asked
 from flexrel_sim.simulation.clock import DONE, FAILURE, TIMEOUT, Clock
 from flexrel_sim.simulation.jobs import Jobs
 from flexrel_sim.simulation.outcomes import CRASHED, EXPIRED, FULL
@@ -84,6 +85,11 @@ class PoolStage:
             for down_s, up_s in windows:
                 clock.at(down_s, FAILURE, worker, self._fail, worker)
                 clock.at(up_s, FAILURE, worker, self._repair, worker)
+
+    def expect(self, job: int, asked: Asked, expires_s: float) -> None:
+        """Note what a job that is yet to come will be."""
+        self.factor[job], self.tier[job] = asked.server_factor[job], asked.tier[job]
+        self.expires_s[job] = expires_s
 
     def arrive(self, job: int) -> None:
         """Take a job in, or turn it away."""

@@ -21,6 +21,7 @@ from flexrel_sim.simulation.draws import (
 )
 from flexrel_sim.simulation.engines import chosen_engine, simulate
 from flexrel_sim.simulation.figures import Figures, Window
+from flexrel_sim.simulation.loop import closed_rate_per_s
 from flexrel_sim.simulation.requests import requests, trace_of
 from flexrel_sim.simulation.store import KeepTrace
 from flexrel_sim.simulation.streams import Streams
@@ -138,17 +139,19 @@ class _Run:
         self.seed = scenario.simulation.seed
         link = resolve(scenario.link, folder, self._streams()["link rates"])
         self.system = build_system(scenario, profile, folder, link)
-        self.engine = chosen_engine(self.system, scenario.simulation.engine)
+        closed = scenario.workload.arrivals == "closed"
+        self.engine = chosen_engine(self.system, scenario.simulation.engine, closed=closed)
 
     def _streams(self) -> Streams:
         return Streams(self.seed, self.replication)
 
     @property
     def rate_per_s(self) -> float:
-        """Mean rate of arrivals per device."""
+        """Mean rate of arrivals per device; an upper bound of it where clients wait."""
         workload = self.scenario.workload
         if workload.arrivals == "closed":
-            return 0.0
+            payload_bytes = float(self.profile.payload_bytes.mean())
+            return closed_rate_per_s(workload, self.system, payload_bytes)
         if workload.rate is not None:
             return workload.rate
         created_s = self._drawn().created_s

@@ -7,11 +7,12 @@ order things happen that happen at the same time.
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from flexrel_sim.links import Direction
+from flexrel_sim.simulation.asked import LINES, Asked
 from flexrel_sim.simulation.clock import ARRIVAL, Clock
 from flexrel_sim.simulation.draws import Draws, no_windows
 from flexrel_sim.simulation.jobs import server_jobs
@@ -19,6 +20,7 @@ from flexrel_sim.simulation.lines import FifoMedium, SharedMedium
 from flexrel_sim.simulation.outcomes import CRASHED, DOWN, EXPIRED, FULL
 from flexrel_sim.simulation.pool import PoolStage
 from flexrel_sim.simulation.rows import Rows
+from flexrel_sim.simulation.sources import ClosedSource, OpenSource, Source
 from flexrel_sim.simulation.stages import DeviceStage
 from flexrel_sim.simulation.system import System
 from flexrel_sim.simulation.trace import STAMPS, reason_code
@@ -26,8 +28,6 @@ from flexrel_sim.simulation.trace import STAMPS, reason_code
 __all__ = ["SimpyEngine"]
 
 M = TypeVar("M", FifoMedium, SharedMedium)
-
-LINES: Final = ("uplink", "downlink")
 
 _REASONS = {
     ("edge", FULL): "edge full",
@@ -47,9 +47,9 @@ class SimpyEngine:
     system
         The system.
     draws
-        Failures and other tenants.
+        Failures, other tenants, and who waits for whose answer.
     rows
-        The requests, in order of creation.
+        The requests, in order of creation; those that closed clients could come to.
     """
 
     def __init__(self, system: System, draws: Draws, rows: Rows) -> None:
@@ -58,15 +58,17 @@ class SimpyEngine:
         count = rows.count
         self.stamps = {name: [float("nan")] * count for name in (*STAMPS[1:], "ended_s")}
         self.reason, self.batch = [0] * count, [0] * count
+        self._source: Source = (
+            OpenSource(self.clock, rows, self._created)
+            if draws.loop is None
+            else ClosedSource(self.clock, draws.loop, self._created)
+        )
+        self._asked = Asked(system, rows)
+        # What places ask is known at once, unless rows are created in another order.
+        self._drawn = None if draws.loop is None else Asked(system, rows)
         self._devices = self._edge_devices(draws)
-        self._on_device: list[int] = rows["device"].tolist()
         if system.crosses_link:
             self._media = self._link_media()
-            self._lost = {name: rows[f"{name}_lost"].tolist() for name in LINES}
-            self._out_after_s = {
-                name: (line.delay_s + rows[f"{name}_extra_s"]).tolist()
-                for name, line in self._lines.items()
-            }
             self._last_out_s = dict.fromkeys(LINES, float("-inf"))
             self._pool = self._server_pool(draws)
             self._left = 0
@@ -77,34 +79,44 @@ class SimpyEngine:
         Returns
         -------
         Rows
-            The requests, with every timestamp of their lives.
+            The requests that were created, with every timestamp of their lives.
         """
-        created_s = self.rows["created_s"].tolist()
-        self._create(0, created_s)
+        self._source.start()
         self.clock.run()
-        self.rows.update({name: np.array(values) for name, values in self.stamps.items()})
-        self.rows["reason"] = np.array(self.reason, np.int8)
-        self.rows["batch"] = np.array(self.batch, np.int32)
-        return self.rows
+        return self._finished()
 
-    def _create(self, index: int, created_s: list[float]) -> None:
-        # One creation at a time on the event list keeps it short.
-        if index < len(created_s):
-            self.clock.at(created_s[index], ARRIVAL, index, self._created, index, created_s)
+    def _finished(self) -> Rows:
+        """Put together what was created, what it asked, and what became of it."""
+        rows = self.rows.taken(np.array(self._source.row, np.int64))
+        count = rows.count
+        rows.update({name: np.array(values[:count]) for name, values in self.stamps.items()})
+        rows["index"] = np.arange(count)
+        rows["created_s"] = np.array(self._source.created_s)
+        rows["reason"] = np.array(self.reason[:count], np.int8)
+        rows["batch"] = np.array(self.batch[:count], np.int32)
+        return rows
 
-    def _created(self, index: int, created_s: list[float]) -> None:
-        self._create(index + 1, created_s)
-        self._devices[self._on_device[index]].arrive(index)
+    def _created(self, place: int, row: int) -> None:
+        if self._drawn is not None:
+            self._asked.put(place, self._drawn, row)
+            if self.system.crosses_link:
+                expires_s = self.clock.now + self._patience_s
+                self._pool.expect(place, self._asked, expires_s)
+        self._devices[self._asked.device[place]].arrive(place)
+
+    @property
+    def _patience_s(self) -> float:
+        """How long after its creation the server still starts a request."""
+        return self.system.deadline_s if self.system.drop_late else float("inf")
 
     def _edge_devices(self, draws: Draws) -> list[DeviceStage]:
         system = self.system
-        service_s: list[float] = self.rows["edge_s"].tolist()
         down = draws.edge_down or no_windows(system.devices)
         held_s = system.calibration_s if system.calibration_where == "edge" else 0.0
         return [
             DeviceStage(
                 self.clock,
-                service_s,
+                self._asked.edge_s,
                 system.edge_buffer,
                 down.of(device),
                 held_s,
@@ -126,7 +138,7 @@ class SimpyEngine:
         return {name: self._medium(FifoMedium, name) for name in LINES}
 
     def _medium(self, kind: type[M], *names: str) -> M:
-        sizes = {name: self.rows[f"{name}_bytes"].tolist() for name in names}
+        sizes = {name: self._asked.wire_bytes[name] for name in names}
         lines = {name: self._lines[name] for name in names}
         return kind(self.clock, lines, sizes, self._line_started, self._line_ended)
 
@@ -152,7 +164,7 @@ class SimpyEngine:
             self._drop(index, _REASONS["edge", outcome], now)
             return
         self.stamps["edge_end_s"][index] = now
-        if self.system.crosses_link:
+        if self._asked.crosses_link[index]:
             self.clock.pass_on(index, self._media["uplink"].arrive, "uplink", index)
         else:
             self._answer(index)
@@ -165,14 +177,14 @@ class SimpyEngine:
             self._drop(index, f"{name} full", now)
             return
         self.stamps[f"{name}_end_s"][index] = now
-        out_s = now + self._out_after_s[name][index]
+        out_s = now + self._asked.after_s[name][index]
         if self._lines[name].in_order:
             out_s = self._last_out_s[name] = max(out_s, self._last_out_s[name])
         self.clock.at(out_s, ARRIVAL, index, self._out, name, index)
 
     def _out(self, name: str, index: int) -> None:
         """Come out of the link at its other end, if it is not lost on the way."""
-        if self._lost[name][index]:
+        if self._asked.lost[name][index]:
             self._drop(index, f"{name} lost", self.clock.now)
         elif name == "uplink":
             self.stamps["delivered_s"][index] = self.clock.now
@@ -199,7 +211,9 @@ class SimpyEngine:
 
     def _answer(self, index: int) -> None:
         self.stamps["answered_s"][index] = self.stamps["ended_s"][index] = self.clock.now
+        self._source.ended(index)
 
     def _drop(self, index: int, reason: str, now: float) -> None:
         self.stamps["ended_s"][index] = now
         self.reason[index] = reason_code(reason)
+        self._source.ended(index)
