@@ -52,6 +52,8 @@ _ALL = (
     Metric("retransmissions", "packets sent again per request", "", "min"),
     Metric("head_weight_bytes", "weights shipped to the edge", "B", "min"),
     Metric("tail_weight_bytes", "weights shipped to the server", "B", "min"),
+    Metric("update_bytes", "weights on the downlink in a run, as on the wire", "B", "min"),
+    Metric("update_downtime_s", "time of a device without service for its weights", "s", "min"),
     Metric("edge_compute_energy_j", "edge compute energy per request", "J", "min"),
     Metric("edge_idle_energy_j", "idle energy of the edge per request", "J", "min"),
     Metric("edge_radio_energy_j", "radio energy of the edge per request", "J", "min"),

@@ -43,6 +43,7 @@ from flexrel_sim.scenario.system_sections import (
     FailureSection,
     ServerSection,
 )
+from flexrel_sim.scenario.update_section import UpdateSection
 from flexrel_sim.scenario.workload_sections import (
     BurstSection,
     DiurnalSection,
@@ -81,6 +82,7 @@ __all__ = [
     "SimulationSection",
     "SplitSection",
     "SystemScenario",
+    "UpdateSection",
     "WeightsSection",
     "WorkloadSection",
 ]
@@ -195,6 +197,7 @@ class SystemScenario(Section):
     link: LinkSection
     server: ServerSection
     workload: WorkloadSection
+    updates: UpdateSection | None = None
     calibration: CalibrationSection = CalibrationSection()
     simulation: SimulationSection = SimulationSection()
     sweep: Grid | list[Grid] = Field(default_factory=dict)

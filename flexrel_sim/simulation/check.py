@@ -8,6 +8,7 @@ from typing import Final
 
 from flexrel_sim.scenario import SystemScenario
 from flexrel_sim.scenario.schema import FailureSection, WorkloadSection
+from flexrel_sim.scenario.update_section import UpdateSection
 
 __all__ = ["Finding", "system_findings"]
 
@@ -32,6 +33,9 @@ _PERIODIC_MAX: Final = 50_000_000
 """Periodic requests are sorted all at once."""
 
 
+_DELIVERIES_MAX: Final = 1_000_000
+"""Messages with weights are all planned before the run."""
+
 _CLOSED_MAX: Final = 20_000_000
 """Requests that closed clients could come to are all drawn, and told one by one."""
 
@@ -55,6 +59,8 @@ def system_findings(scenario: SystemScenario) -> Iterator[Finding]:
         failures = getattr(scenario, name).failures
         if failures is not None:
             yield from _failures(f"{name}.failures", failures)
+    if scenario.updates is not None:
+        yield from _updates(scenario.updates, scenario)
     batch = scenario.server.batch
     if batch is not None and batch.answer_within is not None and batch.timeout > 0:
         rule = "takes the place of timeout"
@@ -97,6 +103,30 @@ def _closed(scenario: SystemScenario) -> Iterator[Finding]:
             f"{most:.3g}",
             "think longer, shorten the run, or take fewer clients",
         )
+
+
+def _updates(updates: UpdateSection, scenario: SystemScenario) -> Iterator[Finding]:
+    if updates.period is not None and updates.times:
+        yield "updates.times", "takes the place of period", updates.times, "keep one of them"
+    if any(later <= earlier for earlier, later in pairwise(updates.times)):
+        yield "updates.times", "must ascend", updates.times, "sort them, each once"
+    never = updates.period is None and not updates.times
+    for key in ("bytes", "swap"):
+        if never and getattr(updates, key):
+            rule = "has no effect without updates"
+            yield f"updates.{key}", rule, getattr(updates, key), "add updates.period or times"
+    if never and not updates.initial:
+        yield "updates", "sends nothing", None, "add period or times, or initial: true"
+    if updates.initial_bytes is not None and not updates.initial:
+        rule = "has no effect with initial: false"
+        yield "updates.initial_bytes", rule, updates.initial_bytes, "remove it"
+    sent = len(updates.times)
+    if updates.period is not None:
+        sent = int(scenario.workload.duration / updates.period)
+    copies = 1 if updates.broadcast else scenario.edge.count
+    if sent * copies > _DELIVERIES_MAX:
+        rule = f"must send at most {_DELIVERIES_MAX:,} messages, one per update and device"
+        yield "updates.period", rule, sent * copies, "update less often, or broadcast: true"
 
 
 def _failures(path: str, failures: FailureSection) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from flexrel_sim.scenario.schema import (
     SystemScenario,
     WorkloadSection,
 )
+from flexrel_sim.simulation.deliveries import Deliveries, deliveries
 from flexrel_sim.simulation.loop import Loop, closed_arrivals
 from flexrel_sim.simulation.streams import Streams
 from flexrel_sim.simulation.system import System
@@ -107,6 +108,8 @@ class Draws:
     loop
         Which request waits for which, where the workload is closed; `created_s` then is the
         earliest time at which each could be created.
+    deliveries
+        What the downlink does to weights; none where absent.
     """
 
     created_s: NDArray[np.float64]
@@ -121,6 +124,7 @@ class Draws:
     edge_down: Windows | None = field(default=None)
     server_down: Windows | None = field(default=None)
     loop: Loop | None = None
+    deliveries: Deliveries | None = None
 
 
 def draw(  # noqa: PLR0913, PLR0917 - all that chance hangs on
@@ -253,6 +257,9 @@ def transferred(
     Draws
         The same requests with their transfers.
     """
+    if system.updates is not None:
+        sent_weights = deliveries(system.updates, system.devices, system.downlink, streams)
+        draws = replace(draws, deliveries=sent_weights)
     if not system.crosses_link:
         return draws
     # Here, not at the top: numba is a third of a second that `--help` need not wait for.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Final, Literal
 
 import numpy as np
@@ -37,6 +38,7 @@ def why_not_compiled(system: System, *, closed: bool = False) -> str:
     reasons = {
         "a half-duplex link couples both directions": system.medium == "half-duplex",
         "closed clients wait for their answers": closed,
+        "weights compete with answers, and hold the edge up": system.updates is not None,
     }
     return "; ".join(reason for reason, holds in reasons.items() if holds)
 
@@ -109,7 +111,9 @@ def simulate(
     """
     rows = requests(system, draws, payload_bytes, correct)
     if chosen_engine(system, engine, closed=draws.loop is not None) == "simpy":
-        return trace_of(SimpyEngine(system, draws, rows).run(), system, until_s)
+        reference = SimpyEngine(system, draws, rows)
+        trace = trace_of(reference.run(), system, until_s)
+        return replace(trace, deliveries=reference.deliveries(until_s))
     # Here, not at the top: numba is a third of a second that SimPy need not wait for.
     from flexrel_sim.simulation.compiled import CompiledEngine  # noqa: PLC0415
 

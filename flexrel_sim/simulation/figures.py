@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from flexrel_sim.simulation.deliveries import Deliveries
 from flexrel_sim.simulation.energy import EnergyAccount
 from flexrel_sim.simulation.quantiles import Quantiles
 from flexrel_sim.simulation.system import System
@@ -74,10 +75,13 @@ class Figures:
         self.energy = EnergyAccount(system)
         self.bytes = dict.fromkeys(("payload_bytes", "uplink_bytes", "downlink_bytes"), 0)
         self.retransmissions = 0
+        self.update_bytes, self.update_downtime_s = 0, 0.0
 
     def add(self, trace: Trace) -> None:
         """Add a part of the replication's trace; each request once, in any order."""
         self._add_window(trace)
+        if trace.deliveries is not None:
+            self._add_weights(trace.deliveries)
         self.energy.add(trace)
         counted = trace.created_s >= self.window.start_s
         if not counted.all():
@@ -104,12 +108,19 @@ class Figures:
         window = self.window
         inside = (trace.answered_s >= window.start_s) & (trace.answered_s < window.end_s)
         self.answers_in_window += int(inside.sum())
-        stages = STAGE_NAMES if self.system.crosses_link else ("edge",)
+        uses_link = self.system.crosses_link or trace.deliveries is not None
+        stages = STAGE_NAMES if uses_link else ("edge",)
         for stage in stages:
             start_s, end_s = trace.occupied_s(stage)
             start_s = np.clip(start_s, window.start_s, window.end_s)
             end_s = np.clip(end_s, window.start_s, window.end_s)
             if self.system.medium == "shared" and stage in ("uplink", "downlink"):
+                if stage == "downlink" and trace.deliveries is not None:
+                    sent = trace.deliveries
+                    start_s, end_s = (
+                        np.concatenate([own_s, np.clip(other_s, window.start_s, window.end_s)])
+                        for own_s, other_s in ((start_s, sent.start_s), (end_s, sent.end_s))
+                    )
                 self.busy_s[stage] += _covered_s(start_s, end_s)
                 continue
             lasted_s = end_s - start_s
@@ -117,6 +128,18 @@ class Figures:
                 # The requests of a batch share one worker's time.
                 lasted_s = lasted_s / np.maximum(trace.batch, 1)
             self.busy_s[stage] += float(np.nansum(lasted_s))
+
+    def _add_weights(self, sent: Deliveries) -> None:
+        """Count weights over the whole run, and in the window what they kept busy or waiting."""
+        window = self.window
+        self.update_bytes += int(sent.wire_bytes[~np.isnan(sent.start_s)].sum())
+        down_s = np.clip(sent.down_end_s, window.start_s, window.end_s)
+        down_s -= np.clip(sent.down_start_s, window.start_s, window.end_s)
+        self.update_downtime_s += float(down_s.sum()) / self.system.devices
+        if self.system.medium != "shared":
+            busy_s = np.clip(sent.end_s, window.start_s, window.end_s)
+            busy_s -= np.clip(sent.start_s, window.start_s, window.end_s)
+            self.busy_s["downlink"] += float(np.nansum(busy_s))
 
     def _add_bytes(self, trace: Trace) -> None:
         """Count what was really put on the wire."""
@@ -159,6 +182,9 @@ class Figures:
         figures["uplink_wire_bytes"] = self.bytes["uplink_bytes"] / self.counted
         figures["downlink_wire_bytes"] = self.bytes["downlink_bytes"] / self.counted
         figures["retransmissions"] = self.retransmissions / self.counted
+        if self.system.updates is not None:
+            figures["update_bytes"] = self.update_bytes
+            figures["update_downtime_s"] = self.update_downtime_s
         return figures | self.energy.values(self.window.end_s)
 
 

@@ -42,24 +42,25 @@ class FifoMedium:
         self.clock, self.lines, self.wire_bytes = clock, lines, wire_bytes
         self.on_start, self.on_end = on_start, on_end
         self.senders = {name: line.capacity.sender() for name, line in lines.items()}
-        self.waiting: deque[tuple[str, int]] = deque()
+        self.waiting: deque[tuple[str, int, bool]] = deque()
         self.queued = dict.fromkeys(lines, 0)
         self.queued_bytes = dict.fromkeys(lines, 0.0)
         self.busy = False
 
-    def arrive(self, name: str, message: int) -> None:
-        """Take a message in, or turn it away."""
+    def arrive(self, name: str, message: int, bounded: bool = True) -> None:
+        """Take a message in, or turn it away; one that is not bounded waits beside the buffer."""
         if not self.busy:
             self._start(name, message, waited=False)
             return
         buffer, size = self.lines[name].buffer, self.wire_bytes[name][message]
         full = self.queued[name] + 1 > buffer.messages
-        if full or self.queued_bytes[name] + size > buffer.size_bytes:
+        if bounded and (full or self.queued_bytes[name] + size > buffer.size_bytes):
             self.on_end(name, message, FULL, self.clock.now)
             return
-        self.waiting.append((name, message))
-        self.queued[name] += 1
-        self.queued_bytes[name] += size
+        self.waiting.append((name, message, bounded))
+        if bounded:
+            self.queued[name] += 1
+            self.queued_bytes[name] += size
 
     def _start(self, name: str, message: int, *, waited: bool) -> None:
         now = self.clock.now
@@ -71,10 +72,11 @@ class FifoMedium:
     def _finish(self, name: str, message: int) -> None:
         self.busy = False
         if self.waiting:
-            following = self.waiting.popleft()
-            self.queued[following[0]] -= 1
-            self.queued_bytes[following[0]] -= self.wire_bytes[following[0]][following[1]]
-            self._start(*following, waited=True)
+            line, following, bounded = self.waiting.popleft()
+            if bounded:
+                self.queued[line] -= 1
+                self.queued_bytes[line] -= self.wire_bytes[line][following]
+            self._start(line, following, waited=True)
         self.on_end(name, message, SERVED, self.clock.now)
 
 
@@ -110,8 +112,9 @@ class SharedMedium:
         self.under_way: list[tuple[float, int, int]] = []
         self.arrived = self.epoch = 0
 
-    def arrive(self, name: str, message: int) -> None:
-        """Take a message in; there is always room."""
+    def arrive(self, name: str, message: int, bounded: bool = True) -> None:
+        """Take a message in; there is always room, bounded or not."""
+        del bounded
         now = self.clock.now
         if self.under_way:
             self._give(now)

@@ -103,7 +103,7 @@ def simulate_point(
     open_loop = scenario.workload.arrivals != "closed"
     for stage in stages:
         if open_loop and loads[stage.name] >= 1 and not stage.bounded:
-            own = (1 - stage.other_load) * stage.workers / stage.mean_service_time_s
+            own = max(0.0, 1 - stage.other_load) * stage.workers / (stage.mean_service_time_s or 1)
             return Unstable(stage, loads, own / stage.users)
     window = Window(scenario.simulation.warmup, scenario.workload.duration)
     figures = []

@@ -14,6 +14,7 @@ import numpy as np
 from flexrel_sim.links import Direction
 from flexrel_sim.simulation.asked import LINES, Asked
 from flexrel_sim.simulation.clock import ARRIVAL, Clock
+from flexrel_sim.simulation.deliveries import Deliveries
 from flexrel_sim.simulation.draws import Draws, no_windows
 from flexrel_sim.simulation.jobs import server_jobs
 from flexrel_sim.simulation.lines import FifoMedium, SharedMedium
@@ -24,6 +25,7 @@ from flexrel_sim.simulation.sources import ClosedSource, OpenSource, Source
 from flexrel_sim.simulation.stages import DeviceStage
 from flexrel_sim.simulation.system import System
 from flexrel_sim.simulation.trace import STAMPS, reason_code
+from flexrel_sim.simulation.updates import DeliveryTraffic
 
 __all__ = ["SimpyEngine"]
 
@@ -67,9 +69,16 @@ class SimpyEngine:
         # What places ask is known at once, unless rows are created in another order.
         self._drawn = None if draws.loop is None else Asked(system, rows)
         self._devices = self._edge_devices(draws)
-        if system.crosses_link:
+        self._weights: DeliveryTraffic | None = None
+        if draws.deliveries is not None and system.updates is not None:
+            plan, swap_s = draws.deliveries, system.updates.swap_s
+            self._weights = DeliveryTraffic(self.clock, plan, count, swap_s)
+            # Their messages come after those of all requests.
+            self._asked.wire_bytes["downlink"] += plan.wire_bytes.tolist()
+        if system.crosses_link or self._weights is not None:
             self._media = self._link_media()
             self._last_out_s = dict.fromkeys(LINES, float("-inf"))
+        if system.crosses_link:
             self._pool = self._server_pool(draws)
             self._left = 0
 
@@ -81,6 +90,8 @@ class SimpyEngine:
         Rows
             The requests that were created, with every timestamp of their lives.
         """
+        if self._weights is not None:
+            self._weights.start(self._media["downlink"], self._devices)
         self._source.start()
         self.clock.run()
         return self._finished()
@@ -169,22 +180,35 @@ class SimpyEngine:
         else:
             self._answer(index)
 
+    def deliveries(self, until_s: float) -> Deliveries | None:
+        """Give what became of weights by a time, after a run; None where none were sent."""
+        return None if self._weights is None else self._weights.finished(until_s)
+
     def _line_started(self, name: str, index: int, now: float) -> None:
+        if self._weights is not None and index >= self._weights.first:
+            self._weights.started(index, now)
+            return
         self.stamps[f"{name}_start_s"][index] = now
 
     def _line_ended(self, name: str, index: int, outcome: int, now: float) -> None:
         if outcome:
             self._drop(index, f"{name} full", now)
             return
-        self.stamps[f"{name}_end_s"][index] = now
-        out_s = now + self._asked.after_s[name][index]
+        if self._weights is not None and index >= self._weights.first:
+            after_s = self._lines[name].delay_s + self._weights.ended(index, now)
+        else:
+            self.stamps[f"{name}_end_s"][index] = now
+            after_s = self._asked.after_s[name][index]
+        out_s = now + after_s
         if self._lines[name].in_order:
             out_s = self._last_out_s[name] = max(out_s, self._last_out_s[name])
         self.clock.at(out_s, ARRIVAL, index, self._out, name, index)
 
     def _out(self, name: str, index: int) -> None:
         """Come out of the link at its other end, if it is not lost on the way."""
-        if self._asked.lost[name][index]:
+        if self._weights is not None and index >= self._weights.first:
+            self._weights.arrived(index)
+        elif self._asked.lost[name][index]:
             self._drop(index, f"{name} lost", self.clock.now)
         elif name == "uplink":
             self.stamps["delivered_s"][index] = self.clock.now

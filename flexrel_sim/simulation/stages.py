@@ -14,6 +14,7 @@ Window = tuple[float, float]
 
 OnStart = Callable[[int, float], None]
 OnEnd = Callable[[int, int, float], None]
+OnHeld = Callable[[float, float], None]
 
 
 class DeviceStage:
@@ -53,6 +54,9 @@ class DeviceStage:
         self.up = True
         self.busy = held_s > 0
         self.served = -1
+        # Without its weights a device takes requests in, and serves none.
+        self.ready = True
+        self.holds: deque[tuple[float, OnHeld]] = deque()
         # A service that a crash ended must not end again.
         self.epoch = 0
         if self.busy:
@@ -65,12 +69,49 @@ class DeviceStage:
         """Take a request in, or turn it away."""
         if not self.up:
             self.on_end(request, DOWN, self.clock.now)
-        elif not self.busy:
+        elif not self.busy and self.ready:
             self._start(request)
         elif 0 <= self.buffer <= len(self.waiting):
             self.on_end(request, FULL, self.clock.now)
         else:
             self.waiting.append(request)
+
+    def make_ready(self) -> None:
+        """Begin to serve: the weights are there."""
+        self.ready = True
+        self._go_on()
+
+    def hold(self, length_s: float, on_held: OnHeld) -> None:
+        """Serve nothing for a time, once the request that is served is done.
+
+        A crash cuts it short, and it starts over after the restart.
+
+        Parameters
+        ----------
+        length_s
+            How long.
+        on_held
+            Told its start and its end when it has ended.
+        """
+        self.holds.append((length_s, on_held))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Take up what is next, unless something is under way."""
+        if self.busy or not self.up:
+            return
+        if self.holds:
+            self.busy = True
+            now = self.clock.now
+            self.clock.at(now + self.holds[0][0], DONE, -1, self._release, self.epoch, now)
+        elif self.waiting and self.ready:
+            self._start(self.waiting.popleft())
+
+    def _release(self, epoch: int, start_s: float) -> None:
+        if epoch == self.epoch:
+            self.busy = False
+            self.holds.popleft()[1](start_s, self.clock.now)
+            self._go_on()
 
     def _start(self, request: int) -> None:
         now = self.clock.now
@@ -83,8 +124,7 @@ class DeviceStage:
         if epoch != self.epoch:
             return
         request, self.served, self.busy = self.served, -1, False
-        if self.waiting:
-            self._start(self.waiting.popleft())
+        self._go_on()
         if request >= 0:
             self.on_end(request, 0, self.clock.now)
 
@@ -99,3 +139,4 @@ class DeviceStage:
 
     def _restart(self) -> None:
         self.up = True
+        self._go_on()
