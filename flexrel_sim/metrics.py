@@ -38,6 +38,7 @@ _ALL = (
     Metric("latency_p50_s", "median sojourn time", "s", "min"),
     Metric("latency_p95_s", "95th percentile of sojourn time", "s", "min"),
     Metric("latency_p99_s", "99th percentile of sojourn time", "s", "min"),
+    Metric("regret_s", "mean sojourn time beyond the oracle's", "s", "min"),
     Metric("throughput_per_s", "answers per second", "1/s", "max"),
     Metric("drop_share", "share of requests dropped", "", "min"),
     Metric("miss_share", "share of requests late or without answer", "", "min"),

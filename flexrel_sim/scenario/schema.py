@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from flexrel_sim.metrics import METRICS
+from flexrel_sim.scenario.controller_section import ControllerSection
 from flexrel_sim.scenario.data_sections import (
     CodecSection,
     CorruptionSection,
@@ -60,6 +61,7 @@ __all__ = [
     "CalibrationSection",
     "CodecSection",
     "Constraint",
+    "ControllerSection",
     "CorruptionSection",
     "DataSection",
     "DeploymentSection",
@@ -198,6 +200,7 @@ class SystemScenario(Section):
     server: ServerSection
     workload: WorkloadSection
     updates: UpdateSection | None = None
+    controller: ControllerSection | None = None
     calibration: CalibrationSection = CalibrationSection()
     simulation: SimulationSection = SimulationSection()
     sweep: Grid | list[Grid] = Field(default_factory=dict)

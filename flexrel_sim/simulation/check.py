@@ -7,7 +7,8 @@ from itertools import pairwise
 from typing import Final
 
 from flexrel_sim.scenario import SystemScenario
-from flexrel_sim.scenario.schema import FailureSection, WorkloadSection
+from flexrel_sim.scenario.controller_section import ControllerSection
+from flexrel_sim.scenario.schema import MODEL_SECTIONS, FailureSection, WorkloadSection
 from flexrel_sim.scenario.update_section import UpdateSection
 
 __all__ = ["Finding", "system_findings"]
@@ -32,6 +33,14 @@ _OPTIONAL: Final = frozenset({"phases", "jitter"})
 _PERIODIC_MAX: Final = 50_000_000
 """Periodic requests are sorted all at once."""
 
+
+_POLICY_KEYS: Final = {
+    "thresholds": "threshold",
+    "weight": "ema",
+    "drift": "change-point",
+    "limit": "change-point",
+}
+"""Keys that only one policy has."""
 
 _DELIVERIES_MAX: Final = 1_000_000
 """Messages with weights are all planned before the run."""
@@ -59,6 +68,8 @@ def system_findings(scenario: SystemScenario) -> Iterator[Finding]:
         failures = getattr(scenario, name).failures
         if failures is not None:
             yield from _failures(f"{name}.failures", failures)
+    if scenario.controller is not None:
+        yield from _controller(scenario.controller, scenario)
     if scenario.updates is not None:
         yield from _updates(scenario.updates, scenario)
     batch = scenario.server.batch
@@ -103,6 +114,38 @@ def _closed(scenario: SystemScenario) -> Iterator[Finding]:
             f"{most:.3g}",
             "think longer, shorten the run, or take fewer clients",
         )
+
+
+def _controller(controller: ControllerSection, scenario: SystemScenario) -> Iterator[Finding]:
+    count = len(controller.options)
+    for number, option in enumerate(controller.options):
+        for path in option:
+            if str(path).partition(".")[0] not in MODEL_SECTIONS:
+                known = ", ".join(MODEL_SECTIONS)
+                rule = "must be a key of the model half"
+                yield f"controller.options.{number}", rule, path, f"one in {known}"
+    if controller.start >= count:
+        rule = f"must be the index of one of the {count} options, from 0"
+        yield "controller.start", rule, controller.start, "lower it, or add options"
+    yield from _policy(controller, count)
+    if controller.policy == "edgent" and scenario.workload.deadline is None:
+        yield "controller.policy", "needs a deadline", "edgent", "add workload.deadline"
+    if controller.fallback != (controller.patience is not None):
+        rule = "fallback and patience need each other"
+        yield "controller.fallback", rule, controller.fallback, "add the other, or remove both"
+
+
+def _policy(controller: ControllerSection, count: int) -> Iterator[Finding]:
+    for key, policy in _POLICY_KEYS.items():
+        if getattr(controller, key) and controller.policy != policy:
+            rule = f"has no effect with policy: {controller.policy}"
+            yield f"controller.{key}", rule, getattr(controller, key), "remove it"
+    thresholds = controller.thresholds
+    if controller.policy == "threshold" and len(thresholds) != count - 1:
+        rule = f"must be {count - 1}, one between each option and the next"
+        yield "controller.thresholds", rule, len(thresholds), "add or remove some"
+    if any(later <= earlier for earlier, later in pairwise(thresholds)):
+        yield "controller.thresholds", "must ascend", thresholds, "sort them, each once"
 
 
 def _updates(updates: UpdateSection, scenario: SystemScenario) -> Iterator[Finding]:

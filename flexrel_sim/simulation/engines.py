@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexrel_sim.simulation.draws import Draws
+from flexrel_sim.simulation.options import Choices
 from flexrel_sim.simulation.requests import requests, trace_of
 from flexrel_sim.simulation.simpy_engine import SimpyEngine
 from flexrel_sim.simulation.system import System
@@ -23,7 +24,7 @@ ENGINES: Final = ("auto", "simpy", "compiled")
 """`auto` is `compiled` where that is exact."""
 
 
-def why_not_compiled(system: System, *, closed: bool = False) -> str:
+def why_not_compiled(system: System, *, closed: bool = False, controlled: bool = False) -> str:
     """Say what the compiled engine has no exact form of; nothing if it is exact for the system.
 
     Stage after stage is exact as long as nothing flows back: no stage may depend on a later one.
@@ -34,9 +35,12 @@ def why_not_compiled(system: System, *, closed: bool = False) -> str:
         What is to be simulated.
     closed
         Whether clients wait for their answers.
+    controlled
+        Whether devices choose operating points by what they observe.
     """
     reasons = {
         "a half-duplex link couples both directions": system.medium == "half-duplex",
+        "a controller looks back at its transmissions": controlled,
         "closed clients wait for their answers": closed,
         "weights compete with answers, and hold the edge up": system.updates is not None,
     }
@@ -44,7 +48,7 @@ def why_not_compiled(system: System, *, closed: bool = False) -> str:
 
 
 def chosen_engine(
-    system: System, engine: EngineName, *, closed: bool = False
+    system: System, engine: EngineName, *, closed: bool = False, controlled: bool = False
 ) -> Literal["simpy", "compiled"]:
     """Resolve `auto`.
 
@@ -54,8 +58,8 @@ def chosen_engine(
         What is to be simulated.
     engine
         What was asked for.
-    closed
-        Whether clients wait for their answers.
+    closed, controlled
+        As in `why_not_compiled`.
 
     Returns
     -------
@@ -67,7 +71,7 @@ def chosen_engine(
     ValueError
         If `compiled` was asked for and is not exact; the message says why.
     """
-    reason = why_not_compiled(system, closed=closed)
+    reason = why_not_compiled(system, closed=closed, controlled=controlled)
     if engine == "compiled" and reason:
         raise ValueError(f"the compiled engine is not exact here: {reason}")
     if engine == "auto":
@@ -75,13 +79,14 @@ def chosen_engine(
     return engine
 
 
-def simulate(
+def simulate(  # noqa: PLR0913, PLR0917 - all that a run hangs on
     system: System,
     draws: Draws,
     payload_bytes: NDArray[np.int64],
     correct: NDArray[np.bool_],
     engine: EngineName = "auto",
     until_s: float = math.inf,
+    choices: Choices | None = None,
 ) -> Trace:
     """Simulate one replication.
 
@@ -98,6 +103,8 @@ def simulate(
     until_s
         When to stop; a request that has not ended by then is in flight. Never by default: the
         run ends when all requests have.
+    choices
+        Operating points to choose from at run time.
 
     Returns
     -------
@@ -110,8 +117,9 @@ def simulate(
         If `compiled` was asked for and is not exact.
     """
     rows = requests(system, draws, payload_bytes, correct)
-    if chosen_engine(system, engine, closed=draws.loop is not None) == "simpy":
-        reference = SimpyEngine(system, draws, rows)
+    closed, controlled = draws.loop is not None, choices is not None
+    if chosen_engine(system, engine, closed=closed, controlled=controlled) == "simpy":
+        reference = SimpyEngine(system, draws, rows, choices)
         trace = trace_of(reference.run(), system, until_s)
         return replace(trace, deliveries=reference.deliveries(until_s))
     # Here, not at the top: numba is a third of a second that SimPy need not wait for.

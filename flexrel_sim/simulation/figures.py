@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -75,6 +77,7 @@ class Figures:
         self.energy = EnergyAccount(system)
         self.bytes = dict.fromkeys(("payload_bytes", "uplink_bytes", "downlink_bytes"), 0)
         self.retransmissions = 0
+        self.options: Counter[int] = Counter()
         self.update_bytes, self.update_downtime_s = 0, 0.0
 
     def add(self, trace: Trace) -> None:
@@ -98,10 +101,22 @@ class Figures:
         sojourn_s = trace.sojourn_time_s
         self.sojourn_s += float(sojourn_s.sum())
         self.quantiles.add(sojourn_s)
+        if trace.option.any():
+            self.options.update(trace.option.tolist())
+        else:
+            self.options[0] += trace.option.size
+        self._add_spans(trace)
+
+    def _add_spans(self, trace: Trace) -> None:
         columns = trace.columns()
+        # With a controller some requests may be answered on the edge, and have no later span.
+        sent = ~np.isnan(trace.uplink_start_s)
         for name in self.span_s:
             start, end = SPANS[name]
-            self.span_s[name] += float((columns[end] - columns[start]).sum())
+            lasted_s = columns[end] - columns[start]
+            if name not in EDGE_SPANS and not sent.all():
+                lasted_s = lasted_s[sent]
+            self.span_s[name] += float(lasted_s.sum())
 
     def _add_window(self, trace: Trace) -> None:
         """Count what happens inside the window, whenever the request was created."""
@@ -149,6 +164,11 @@ class Figures:
         self.bytes["uplink_bytes"] += int(trace.uplink_bytes[sent].sum())
         self.bytes["downlink_bytes"] += int(trace.downlink_bytes[answered].sum())
 
+    @property
+    def latency_s(self) -> float:
+        """Mean sojourn time of answered requests; NaN without any."""
+        return self.sojourn_s / self.answered if self.answered else math.nan
+
     def values(self) -> dict[str, float]:
         """Give the replication's metrics by name.
 
@@ -170,7 +190,7 @@ class Figures:
         workers = dict.fromkeys(STAGE_NAMES, 1)
         workers |= {"edge": self.system.devices, "server": self.system.workers}
         length_s = self.window.length_s
-        figures = {"latency_mean_s": self.sojourn_s / self.answered}
+        figures = {"latency_mean_s": self.latency_s}
         figures |= zip(_QUANTILES, self.quantiles.at(_QUANTILES.values()), strict=True)
         figures["throughput_per_s"] = self.answers_in_window / length_s
         figures["drop_share"] = int(self.dropped[1:].sum()) / self.counted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from heapq import heappop, heappush
 
 from flexrel_sim.links import Direction, PiecewiseConstant
@@ -46,6 +47,7 @@ class FifoMedium:
         self.queued = dict.fromkeys(lines, 0)
         self.queued_bytes = dict.fromkeys(lines, 0.0)
         self.busy = False
+        self.ends_s = 0.0
 
     def arrive(self, name: str, message: int, bounded: bool = True) -> None:
         """Take a message in, or turn it away; one that is not bounded waits beside the buffer."""
@@ -62,11 +64,21 @@ class FifoMedium:
             self.queued[name] += 1
             self.queued_bytes[name] += size
 
+    def would_finish_s(self, name: str, from_s: float, wire_bytes: float) -> float:
+        """Give when a message that came at a time would be done, behind all that is here now."""
+        senders = {line: copy(sender) for line, sender in self.senders.items()}
+        free_s = self.ends_s if self.busy else from_s
+        for line, message, _ in self.waiting:
+            free_s = senders[line].finish_s(free_s, self.wire_bytes[line][message], waited=True)
+        waited = free_s > from_s
+        return senders[name].finish_s(max(free_s, from_s), wire_bytes, waited)
+
     def _start(self, name: str, message: int, *, waited: bool) -> None:
         now = self.clock.now
         self.busy = True
         self.on_start(name, message, now)
         end_s = self.senders[name].finish_s(now, self.wire_bytes[name][message], waited)
+        self.ends_s = end_s
         self.clock.at(end_s, DONE, message, self._finish, name, message)
 
     def _finish(self, name: str, message: int) -> None:
@@ -104,6 +116,7 @@ class SharedMedium:
         ((self.name, line),) = lines.items()
         if not isinstance(line.capacity, PiecewiseConstant):
             raise TypeError("a shared medium needs a rate over time")
+        self.capacity = line.capacity
         self.link, self.wire_bytes = line.capacity.arrays(), wire_bytes[self.name]
         self.ends_s: list[float] = self.link.time_s.tolist()
         self.rates: list[float] = self.link.rate_bit_per_s.tolist()
@@ -127,6 +140,17 @@ class SharedMedium:
         heappush(self.under_way, (done_bits, self.arrived, message))
         self.arrived += 1
         self._watch()
+
+    def would_finish_s(self, name: str, from_s: float, wire_bytes: float) -> float:
+        """Give when a message that came at a time would be done, were all others sent first."""
+        del name
+        sender, now = self.capacity.sender(), self.clock.now
+        free_s = now
+        if self.under_way:
+            given = self.rates[self.piece] * (now - self.now_s) / len(self.under_way)
+            left_bits = sum(done - self.given_bits - given for done, _, _ in self.under_way)
+            free_s = sender.finish_s(now, max(0.0, left_bits) / 8, waited=False)
+        return sender.finish_s(max(free_s, from_s), wire_bytes, waited=False)
 
     def _give(self, now: float) -> None:
         share = self.rates[self.piece] * (now - self.now_s) / len(self.under_way)

@@ -102,6 +102,7 @@ def trace_of(rows: Rows, system: System, until_s: float = np.inf) -> Trace:
         batch=rows.column("batch").astype(np.int32),
         outcome=_outcomes(columns, reason, system.deadline_s),
         reason=reason,
+        option=rows.column("option").astype(np.int16),
     )
 
 

@@ -14,10 +14,12 @@ import numpy as np
 from flexrel_sim.links import Direction
 from flexrel_sim.simulation.asked import LINES, Asked
 from flexrel_sim.simulation.clock import ARRIVAL, Clock
+from flexrel_sim.simulation.controller import Controller, Oracle
 from flexrel_sim.simulation.deliveries import Deliveries
 from flexrel_sim.simulation.draws import Draws, no_windows
 from flexrel_sim.simulation.jobs import server_jobs
 from flexrel_sim.simulation.lines import FifoMedium, SharedMedium
+from flexrel_sim.simulation.options import Choices, chosen_rows
 from flexrel_sim.simulation.outcomes import CRASHED, DOWN, EXPIRED, FULL
 from flexrel_sim.simulation.pool import PoolStage
 from flexrel_sim.simulation.rows import Rows
@@ -52,9 +54,13 @@ class SimpyEngine:
         Failures, other tenants, and who waits for whose answer.
     rows
         The requests, in order of creation; those that closed clients could come to.
+    choices
+        Operating points to choose from; `rows` is all there is without.
     """
 
-    def __init__(self, system: System, draws: Draws, rows: Rows) -> None:
+    def __init__(
+        self, system: System, draws: Draws, rows: Rows, choices: Choices | None = None
+    ) -> None:
         self.clock = Clock()
         self.system, self.rows = system, rows
         count = rows.count
@@ -66,8 +72,14 @@ class SimpyEngine:
             else ClosedSource(self.clock, draws.loop, self._created)
         )
         self._asked = Asked(system, rows)
-        # What places ask is known at once, unless rows are created in another order.
-        self._drawn = None if draws.loop is None else Asked(system, rows)
+        # What places ask is known at once, unless order of creation or option are yet to come.
+        self._choices = choices
+        self._drawn: list[Asked] = []
+        if choices is not None:
+            pairs = zip(choices.systems, choices.rows, strict=True)
+            self._drawn = [Asked(own, own_rows) for own, own_rows in pairs]
+        elif draws.loop is not None:
+            self._drawn = [Asked(system, rows)]
         self._devices = self._edge_devices(draws)
         self._weights: DeliveryTraffic | None = None
         if draws.deliveries is not None and system.updates is not None:
@@ -81,6 +93,13 @@ class SimpyEngine:
         if system.crosses_link:
             self._pool = self._server_pool(draws)
             self._left = 0
+        self._controller = None if choices is None else self._control(choices)
+
+    def _control(self, choices: Choices) -> Controller:
+        if choices.control.policy != "oracle":
+            return Controller(self.clock, choices, self._drawn, self._devices)
+        media = self._media if self.system.crosses_link else {}
+        return Oracle(self.clock, choices, self._drawn, self._devices, media)
 
     def run(self) -> Rows:
         """Run until nothing more happens.
@@ -98,7 +117,11 @@ class SimpyEngine:
 
     def _finished(self) -> Rows:
         """Put together what was created, what it asked, and what became of it."""
-        rows = self.rows.taken(np.array(self._source.row, np.int64))
+        row = np.array(self._source.row, np.int64)
+        if self._choices is None or self._controller is None:
+            rows = self.rows.taken(row)
+        else:
+            rows = chosen_rows(self._choices, row, np.array(self._controller.option, np.int64))
         count = rows.count
         rows.update({name: np.array(values[:count]) for name, values in self.stamps.items()})
         rows["index"] = np.arange(count)
@@ -108,15 +131,18 @@ class SimpyEngine:
         return rows
 
     def _created(self, place: int, row: int) -> None:
-        if self._drawn is not None:
-            self._asked.put(place, self._drawn, row)
+        if self._drawn:
+            option = 0
+            if self._controller is not None:
+                option = self._controller.choose(self._drawn[0].device[row], row)
+            self._asked.put(place, self._drawn[option], row)
             if self.system.crosses_link:
-                expires_s = self.clock.now + self._patience_s
-                self._pool.expect(place, self._asked, expires_s)
+                expires_s = self.clock.now + self._startable_s
+                self._pool.expect(place, self._asked, option, expires_s)
         self._devices[self._asked.device[place]].arrive(place)
 
     @property
-    def _patience_s(self) -> float:
+    def _startable_s(self) -> float:
         """How long after its creation the server still starts a request."""
         return self.system.deadline_s if self.system.drop_late else float("inf")
 
@@ -159,7 +185,13 @@ class SimpyEngine:
         down = draws.server_down or no_windows(system.pool.workers)
         failures = [down.of(worker) for worker in range(system.pool.workers)]
         pool = PoolStage(
-            self.clock, system.pool, jobs, failures, self._server_started, self._server_ended
+            self.clock,
+            system.pool,
+            [system.pool.batch_s] if self._choices is None else self._choices.batch_s,
+            jobs,
+            failures,
+            self._server_started,
+            self._server_ended,
         )
         other = draws.background
         for place, came_s in enumerate([] if other is None else other.arrival_s.tolist()):
@@ -189,6 +221,8 @@ class SimpyEngine:
             self._weights.started(index, now)
             return
         self.stamps[f"{name}_start_s"][index] = now
+        if self._controller is not None and name == "uplink":
+            self._controller.started(self._asked.device[index], index)
 
     def _line_ended(self, name: str, index: int, outcome: int, now: float) -> None:
         if outcome:
@@ -198,6 +232,9 @@ class SimpyEngine:
             after_s = self._lines[name].delay_s + self._weights.ended(index, now)
         else:
             self.stamps[f"{name}_end_s"][index] = now
+            if self._controller is not None and name == "uplink":
+                sent_bytes = self._asked.wire_bytes[name][index]
+                self._controller.ended(self._asked.device[index], index, sent_bytes)
             after_s = self._asked.after_s[name][index]
         out_s = now + after_s
         if self._lines[name].in_order:

@@ -57,6 +57,9 @@ class DeviceStage:
         # Without its weights a device takes requests in, and serves none.
         self.ready = True
         self.holds: deque[tuple[float, OnHeld]] = deque()
+        # How much longer a request takes because of what it has to load first.
+        self.prepare_s: Callable[[int], float] | None = None
+        self.ends_s = 0.0
         # A service that a crash ended must not end again.
         self.epoch = 0
         if self.busy:
@@ -75,6 +78,11 @@ class DeviceStage:
             self.on_end(request, FULL, self.clock.now)
         else:
             self.waiting.append(request)
+
+    def idle_from_s(self) -> float:
+        """Give when all that it holds now is served, swaps and switches apart."""
+        free_s = max(self.clock.now, self.ends_s if self.served >= 0 else 0.0)
+        return free_s + sum(self.service_s[request] for request in self.waiting)
 
     def make_ready(self) -> None:
         """Begin to serve: the weights are there."""
@@ -118,6 +126,9 @@ class DeviceStage:
         self.busy, self.served = True, request
         self.on_start(request, now)
         end_s = now + self.service_s[request]
+        if self.prepare_s is not None:
+            end_s += self.prepare_s(request)
+        self.ends_s = end_s
         self.clock.at(end_s, DONE, request, self._finish, self.epoch)
 
     def _finish(self, epoch: int) -> None:

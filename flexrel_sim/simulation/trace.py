@@ -125,6 +125,8 @@ class Trace:
         Index into `OUTCOMES`.
     reason
         Index into `REASONS`.
+    option
+        Index of the operating point that it used; 0 without a controller.
     deliveries
         Weights that were sent besides; no column, and not of this shape.
     """
@@ -151,6 +153,7 @@ class Trace:
     correct: NDArray[np.bool_]
     outcome: NDArray[np.int8]
     reason: NDArray[np.int8]
+    option: NDArray[np.int16]
     deliveries: Deliveries | None = None
 
     @property
