@@ -27,7 +27,8 @@ class ControllerSection(Section):
     every: Seconds = 0.0
     """A device chooses again at its first request this long after its last choice."""
     switch_time: Seconds = 0.0
-    """What the first request of another option than the last one takes longer on the edge."""
+    """What the first request of another option than the last one takes longer on the edge; the
+    oracle switches for nothing."""
     fallback: bool = False
     """Whether requests stay on the edge while a transmission does not come to its end."""
     patience: PositiveSeconds | None = None

@@ -91,7 +91,8 @@ class Oracle(Controller):
 
     It knows the link's capacity for all time, the losses, and every queue of its own device and of
     the link; it knows of no request that is yet to come, nor of those on other devices, and takes a
-    server worker to be free. It is no lower bound: what is best for a request may delay the next.
+    server worker to be free. It switches for nothing, so that what is best for one request does not
+    bind the next. It is no lower bound where requests queue: what is best for one may delay others.
 
     Parameters
     ----------
@@ -124,11 +125,7 @@ class Oracle(Controller):
 
     def _ends_s(self, device: int, row: int, option: int) -> float:
         asked = self.drawn[option]
-        stage = self.devices[device]
-        last = stage.waiting[-1] if stage.waiting else stage.served
-        before = self.option[last] if last >= 0 else self.current[device]
-        switch_s = 0.0 if before == option else self.control.switch_s
-        time_s = stage.idle_from_s() + switch_s + asked.edge_s[row]
+        time_s = self.devices[device].idle_from_s() + asked.edge_s[row]
         if not asked.crosses_link[row]:
             return time_s
         for name in LINES:

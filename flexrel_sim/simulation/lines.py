@@ -48,6 +48,7 @@ class FifoMedium:
         self.queued_bytes = dict.fromkeys(lines, 0.0)
         self.busy = False
         self.ends_s = 0.0
+        self.last = ""
 
     def arrive(self, name: str, message: int, bounded: bool = True) -> None:
         """Take a message in, or turn it away; one that is not bounded waits beside the buffer."""
@@ -67,16 +68,22 @@ class FifoMedium:
     def would_finish_s(self, name: str, from_s: float, wire_bytes: float) -> float:
         """Give when a message that came at a time would be done, behind all that is here now."""
         senders = {line: copy(sender) for line, sender in self.senders.items()}
-        free_s = self.ends_s if self.busy else from_s
+        free_s, last = (self.ends_s if self.busy else from_s), self.last
         for line, message, _ in self.waiting:
-            free_s = senders[line].finish_s(free_s, self.wire_bytes[line][message], waited=True)
-        waited = free_s > from_s
+            size = self.wire_bytes[line][message]
+            free_s = senders[line].finish_s(free_s, size, waited=line == last)
+            last = line
+        waited = free_s > from_s and name == last
         return senders[name].finish_s(max(free_s, from_s), wire_bytes, waited)
 
     def _start(self, name: str, message: int, *, waited: bool) -> None:
         now = self.clock.now
         self.busy = True
         self.on_start(name, message, now)
+        # What a trace's opportunity has left is for the same direction's next message only: one
+        # that waited for the other direction finds an opportunity long gone.
+        waited = waited and name == self.last
+        self.last = name
         end_s = self.senders[name].finish_s(now, self.wire_bytes[name][message], waited)
         self.ends_s = end_s
         self.clock.at(end_s, DONE, message, self._finish, name, message)

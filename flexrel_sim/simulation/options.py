@@ -83,7 +83,7 @@ def make_control(
         costs=tuple(_cost(*pair) for pair in zip(profiles, systems, strict=True)),
         start=section.start,
         every_s=section.every,
-        switch_s=section.switch_time,
+        switch_s=0.0 if section.policy == "oracle" else section.switch_time,
         patience_s=section.patience if section.fallback else None,
         thresholds_bit_per_s=tuple(section.thresholds),
         deadline_s=math.inf if deadline_s is None else deadline_s,

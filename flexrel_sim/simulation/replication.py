@@ -77,10 +77,10 @@ class Replication:
         )
 
     def with_oracle(self) -> Replication:
-        """Give the same repetition with an oracle in the controller's place."""
+        """Give the same repetition with an oracle in the controller's place; it switches free."""
         other = copy(self)
         if self.control is not None:
-            other.control = replace(self.control, policy="oracle")
+            other.control = replace(self.control, policy="oracle", switch_s=0.0)
         return other
 
     def _streams(self) -> Streams:

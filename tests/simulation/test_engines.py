@@ -99,9 +99,11 @@ def transfers(draw: st.DrawFn, count: int) -> Transfers:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[System, Draws]:
+def cases(
+    draw: st.DrawFn, media: tuple[str, ...] = ("full-duplex", "full-duplex", "shared")
+) -> tuple[System, Draws]:
     devices = draw(st.integers(1, 3))
-    medium = draw(st.sampled_from(("full-duplex", "full-duplex", "shared")))
+    medium = draw(st.sampled_from(media))
     shared = medium == "shared"
     system = make_system(
         edge_s=draw(TICKS),
