@@ -72,7 +72,7 @@ class FifoMedium:
         for line, message, _ in self.waiting:
             size = self.wire_bytes[line][message]
             free_s = senders[line].finish_s(free_s, size, waited=line == last)
-            last = line
+            last = line if size > 0 else last
         waited = free_s > from_s and name == last
         return senders[name].finish_s(max(free_s, from_s), wire_bytes, waited)
 
@@ -82,9 +82,10 @@ class FifoMedium:
         self.on_start(name, message, now)
         # What a trace's opportunity has left is for the same direction's next message only: one
         # that waited for the other direction finds an opportunity long gone.
-        waited = waited and name == self.last
-        self.last = name
-        end_s = self.senders[name].finish_s(now, self.wire_bytes[name][message], waited)
+        size, waited = self.wire_bytes[name][message], waited and name == self.last
+        if size > 0:
+            self.last = name
+        end_s = self.senders[name].finish_s(now, size, waited)
         self.ends_s = end_s
         self.clock.at(end_s, DONE, message, self._finish, name, message)
 

@@ -112,7 +112,7 @@ def check_life(trace: Trace, system: System) -> None:
     assert np.array_equal(trace.outcome == 1, answered & late)
 
 
-@settings(max_examples=1500)
+@settings(max_examples=1200)
 @given(everything())
 def test_the_sum_always_balances(case: tuple[System, Draws, dict[str, Any]]) -> None:
     system, draws, options = case

@@ -157,7 +157,7 @@ def closed_cases(draw: st.DrawFn) -> tuple[System, Draws]:
     return system, replace(draws, sample=np.arange(count), loop=loop)
 
 
-@settings(max_examples=250)
+@settings(max_examples=120)
 @given(closed_cases())
 def test_a_closed_run_is_the_open_run_with_the_same_times_of_creation(
     case: tuple[System, Draws],

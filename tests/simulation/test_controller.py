@@ -134,7 +134,7 @@ def test_only_requests_of_one_option_share_a_batch() -> None:
     assert (trace.server_end_s - trace.server_start_s).tolist() == [1.0, 2.0, 1.0]
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(cases(), st.integers(0, 1))
 def test_a_static_controller_is_the_system_with_that_option_alone(
     case: tuple[System, Draws], start: int
@@ -152,7 +152,7 @@ def test_a_static_controller_is_the_system_with_that_option_alone(
     assert (found.option == start).all()
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(cases())
 def test_of_one_request_the_oracle_takes_the_option_that_really_ends_first(
     case: tuple[System, Draws],
