@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,13 +121,14 @@ def run(
     return _written(target, lambda traces: run_study(scenario_file, count, progress, traces))
 
 
-def simulate(
+def simulate(  # noqa: PLR0913, PLR0917 - one per option of the command
     profile: str | os.PathLike[str],
     file: str | os.PathLike[str],
     output: str | os.PathLike[str] | None = None,
     overrides: Mapping[str, Any] | None = None,
     workers: int | None = None,
     progress: Progress = silent,
+    options: Sequence[str | os.PathLike[str]] = (),
 ) -> Run:
     """Simulate a stored profile in the system of a scenario; needs no torch.
 
@@ -139,6 +140,8 @@ def simulate(
         The scenario; its model sections are left out.
     output, overrides, workers, progress
         As in `run`; the result folder is ``results/<name>-simulated`` when absent.
+    options
+        Profiles of a controller's second and later options, in order.
 
     Returns
     -------
@@ -153,7 +156,7 @@ def simulate(
         If the profile or the result folder is wrong.
     """
     scenario_file = load_system_scenario(Path(file), overrides)
-    loaded = load_profile(Path(profile))
+    loaded = [load_profile(Path(stored)) for stored in (profile, *options)]
     count = workers or os.cpu_count() or 1
     target = Path(output or Path("results") / f"{scenario_file.scenario.name}-simulated")
     return _written(
@@ -195,7 +198,9 @@ def prune(
     # Here, not at the top: torch is a second that a wrong input need not wait for.
     from flexrel_sim.measure.shipping import ship  # noqa: PLC0415
 
-    base = replace(scenario_file, points=(Point(0, {}, scenario_file.scenario),))
+    # What is shipped is the scenario's own operating point, whatever a controller may choose.
+    own = scenario_file.scenario.model_copy(update={"controller": None})
+    base = replace(scenario_file, points=(Point(0, {}, own),))
     return ship(check_all(base).specs[0], Path(output))
 
 
@@ -238,7 +243,7 @@ def train_bottleneck(
     scenario_file = load_scenario(Path(file))
     scenario = scenario_file.scenario
     split = scenario.split.model_copy(update={"bottleneck": None})
-    point = Point(0, {}, scenario.model_copy(update={"split": split}))
+    point = Point(0, {}, scenario.model_copy(update={"split": split, "controller": None}))
     spec = check_all(replace(scenario_file, points=(point,))).specs[0]
     from flexrel_sim.measure.bottleneck import make_bottleneck  # noqa: PLC0415 - as above
 

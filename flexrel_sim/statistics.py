@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri, stdtrit
 
-__all__ = ["Estimate", "t_interval", "wilson_interval"]
+__all__ = ["Estimate", "mixed", "t_interval", "wilson_interval"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,33 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
         stdtrit(array.size - 1, 0.5 + level / 2) * array.std(ddof=1) / math.sqrt(array.size)
     )
     return Estimate(mean, mean - half, mean + half)
+
+
+def mixed(estimates: Sequence[Estimate], shares: Sequence[float]) -> Estimate:
+    """Estimate a mean over parts of known shares.
+
+    Parameters
+    ----------
+    estimates
+        One per part.
+    shares
+        Their shares, which sum to one.
+
+    Returns
+    -------
+    Estimate
+        Value and both bounds, weighted: an interval that is too wide rather than too narrow,
+        however the parts hang together.
+    """
+    pairs = [pair for pair in zip(estimates, shares, strict=True) if pair[1] > 0]
+    if len(pairs) == 1:
+        return pairs[0][0]
+    return Estimate(
+        *(
+            sum(share * getattr(estimate, name) for estimate, share in pairs)
+            for name in ("value", "low", "high")
+        )
+    )
 
 
 def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Estimate:

@@ -60,10 +60,18 @@ def run(
 @click.command()
 @click.argument("profile", type=_PATH)
 @click.argument("file", type=_PATH)
+@click.option(
+    "--option",
+    "options",
+    type=_PATH,
+    multiple=True,
+    help="Profile of a controller's second, third, ... option; may be repeated.",
+)
 @_common_options
-def simulate(
+def simulate(  # noqa: PLR0913, PLR0917 - one per option of the command
     profile: Path,
     file: Path,
+    options: tuple[Path, ...],
     settings: tuple[str, ...],
     output: Path | None,
     workers: int | None,
@@ -75,7 +83,8 @@ def simulate(
     from flexrel_sim.scenario import parse_override
 
     overrides = dict(parse_override(text) for text in settings)
-    _show(api.simulate(profile, file, output, overrides, workers, progress), as_json=as_json)
+    finished = api.simulate(profile, file, output, overrides, workers, progress, options)
+    _show(finished, as_json=as_json)
 
 
 def _show(finished: Run, *, as_json: bool) -> None:

@@ -120,7 +120,7 @@ def _scatter(
     if not points:
         return
     spans = [
-        (p.outcome.metrics[name], p.profile.validation_accuracy)
+        (p.outcome.metrics[name], p.validation_accuracy)
         for p in points
         if isinstance(p.outcome, Summary)
     ]
@@ -153,10 +153,10 @@ def _constraint_line(axes: Axes, result: StudyResult) -> None:
 
 def _focus(axes: Axes, points: Sequence[PointResult]) -> int:
     """Give the axis to the front and what is near it; tell how many points are left below."""
-    front = [p.profile.validation_accuracy.low for p in points if p.on_front]
+    front = [p.validation_accuracy.low for p in points if p.on_front]
     bottom = min(front) - 0.08
     axes.set_ylim(bottom=max(0.0, bottom))
-    return sum(p.profile.validation_accuracy.value < bottom for p in points)
+    return sum(p.validation_accuracy.value < bottom for p in points)
 
 
 def _number_front(axes: Axes, front: Sequence[PointResult], name: str, scale: float) -> None:
@@ -166,7 +166,7 @@ def _number_front(axes: Axes, front: Sequence[PointResult], name: str, scale: fl
             cost = scale * point.outcome.metrics[name].value
             axes.annotate(
                 str(point.index),
-                (cost, point.profile.validation_accuracy.value),
+                (cost, point.validation_accuracy.value),
                 xytext=(5, -3 + 7 * (point.index % 2)),
                 textcoords="offset points",
                 fontsize=7,
@@ -182,7 +182,7 @@ def _ring(axes: Axes, point: PointResult, name: str, scale: float) -> None:
     test = point.profile.accuracy
     axes.plot(
         [x],
-        [point.profile.validation_accuracy.value],
+        [point.validation_accuracy.value],
         marker="o",
         markersize=12,
         markerfacecolor="none",

@@ -88,7 +88,8 @@ def write_tables(result: StudyResult, folder: Path) -> None:
     _write_csv(folder / "table.csv", result)
     resolved = yaml.safe_dump(_movable(result), sort_keys=False, allow_unicode=True)
     (folder / "scenario.yaml").write_text(resolved, encoding="utf-8")
-    for profile in {point.profile.key: point.profile for point in result.points}.values():
+    profiles = [own for point in result.points for own in (point.profile, *point.options)]
+    for profile in {profile.key: profile for profile in profiles}.values():
         save_profile(profile, folder / "profiles" / profile.key)
     write_json(folder / PROVENANCE_NAME, _provenance(result))
 
@@ -131,12 +132,15 @@ def _point_data(point: PointResult) -> dict[str, Any]:
         "chosen": point.chosen,
         "macs": profile.macs,
         "nonzero_weights": profile.nonzero_weights,
-        "validation_accuracy": asdict(profile.validation_accuracy),
+        "validation_accuracy": asdict(point.validation_accuracy),
         "loads": point.outcome.loads,
     }
     if isinstance(point.outcome, Unstable):
         return data | {"busiest": point.outcome.stage.name}
     outcome = point.outcome
+    if point.scenario.controller is not None:
+        shares = zip(point.options, outcome.option_shares, strict=True)
+        data["options"] = [{"profile": own.key, "share": share} for own, share in shares]
     return data | {
         "busiest": outcome.busiest,
         "engine": outcome.engine,
@@ -166,7 +170,7 @@ def _write_csv(file: Path, result: StudyResult) -> None:
                 "chosen": point.chosen,
                 "macs": point.profile.macs,
                 "nonzero_weights": point.profile.nonzero_weights,
-                "validation_accuracy": point.profile.validation_accuracy.value,
+                "validation_accuracy": point.validation_accuracy.value,
             }
             if isinstance(point.outcome, Summary):
                 for name, estimate in point.outcome.metrics.items():

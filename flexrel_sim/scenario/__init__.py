@@ -5,6 +5,7 @@ from flexrel_sim.scenario.load import (
     ScenarioFile,
     load_scenario,
     load_system_scenario,
+    option_points,
     parse_override,
 )
 from flexrel_sim.scenario.refusals import load_model
@@ -23,6 +24,7 @@ __all__ = [
     "load_model",
     "load_scenario",
     "load_system_scenario",
+    "option_points",
     "parse_override",
     "read_yaml",
 ]

@@ -26,7 +26,14 @@ from flexrel_sim.scenario.sweep import (
     read_grids,
 )
 
-__all__ = ["Point", "ScenarioFile", "load_scenario", "load_system_scenario", "parse_override"]
+__all__ = [
+    "Point",
+    "ScenarioFile",
+    "load_scenario",
+    "load_system_scenario",
+    "option_points",
+    "parse_override",
+]
 
 S = TypeVar("S", bound=SystemScenario)
 
@@ -195,6 +202,43 @@ def _load(schema: type[S], source: YamlSource, overrides: Mapping[str, Any]) -> 
     if faults or base is None:
         raise ScenarioError(faults)
     return ScenarioFile(source, base, tuple(points), frozenset(overrides))
+
+
+def option_points(
+    scenario_file: ScenarioFile[Scenario], point: Point[Scenario]
+) -> tuple[list[Point[Scenario]], list[Fault]]:
+    """Give the operating points that a point's controller chooses among.
+
+    Parameters
+    ----------
+    scenario_file
+        Whose point it is.
+    point
+        A point of it.
+
+    Returns
+    -------
+    points
+        One per option; the point itself without a controller.
+    faults
+        What is wrong with options, each on its line.
+    """
+    controller = point.scenario.controller
+    if controller is None:
+        return [point], []
+    data = point.scenario.model_dump(mode="json", exclude={"sweep"})
+    points, faults = [], []
+    for number, option in enumerate(controller.options):
+        origin: KeyPath = ("controller", "options", number)
+        swept = {
+            str(path): SweptValue(str(path), value, (*origin, str(path)))
+            for path, value in option.items()
+        }
+        scenario, found = _validated(Scenario, scenario_file.source, data, swept)
+        faults += found
+        if scenario is not None:
+            points.append(Point(point.index, {**point.swept, **swept}, scenario))
+    return points, faults
 
 
 def _name_of(file: Path) -> str:

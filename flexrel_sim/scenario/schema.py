@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from flexrel_sim.metrics import METRICS
+from flexrel_sim.scenario.controller_section import ControllerSection
 from flexrel_sim.scenario.data_sections import (
     CodecSection,
     CorruptionSection,
@@ -43,6 +44,7 @@ from flexrel_sim.scenario.system_sections import (
     FailureSection,
     ServerSection,
 )
+from flexrel_sim.scenario.update_section import UpdateSection
 from flexrel_sim.scenario.workload_sections import (
     BurstSection,
     DiurnalSection,
@@ -59,6 +61,7 @@ __all__ = [
     "CalibrationSection",
     "CodecSection",
     "Constraint",
+    "ControllerSection",
     "CorruptionSection",
     "DataSection",
     "DeploymentSection",
@@ -81,6 +84,7 @@ __all__ = [
     "SimulationSection",
     "SplitSection",
     "SystemScenario",
+    "UpdateSection",
     "WeightsSection",
     "WorkloadSection",
 ]
@@ -195,6 +199,8 @@ class SystemScenario(Section):
     link: LinkSection
     server: ServerSection
     workload: WorkloadSection
+    updates: UpdateSection | None = None
+    controller: ControllerSection | None = None
     calibration: CalibrationSection = CalibrationSection()
     simulation: SimulationSection = SimulationSection()
     sweep: Grid | list[Grid] = Field(default_factory=dict)
@@ -241,8 +247,9 @@ class SystemScenario(Section):
                     "remedy": "shorten it, or lengthen the run",
                 },
             )
-        counted = max(0.0, requests * counted_s / self.workload.duration)
-        if not math.isnan(requests) and counted < _COUNTED_REQUESTS_MIN:
+        # Unknown stays unknown: NaN is not below anything.
+        counted = requests * max(0.0, counted_s) / self.workload.duration
+        if counted < _COUNTED_REQUESTS_MIN:
             raise PydanticCustomError(
                 "counted_requests",
                 "{rule}",

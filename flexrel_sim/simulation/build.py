@@ -23,6 +23,7 @@ from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import SystemScenario
 from flexrel_sim.scenario.device_sections import BatchTimeSection
 from flexrel_sim.scenario.schema import EdgeSection, ServerSection
+from flexrel_sim.simulation.deliveries import Updates
 from flexrel_sim.simulation.system import Pool, System
 
 __all__ = ["build_system"]
@@ -89,6 +90,11 @@ def build_system(
         calibration_where=where,
         other_load=(
             0.0 if other is None else other.rate * other.service_time / scenario.server.workers
+        ),
+        updates=(
+            None
+            if scenario.updates is None
+            else Updates.of(scenario.updates, profile.head_weight_bytes, workload.duration)
         ),
     )
 

@@ -7,7 +7,9 @@ from itertools import pairwise
 from typing import Final
 
 from flexrel_sim.scenario import SystemScenario
-from flexrel_sim.scenario.schema import FailureSection, WorkloadSection
+from flexrel_sim.scenario.controller_section import ControllerSection
+from flexrel_sim.scenario.schema import MODEL_SECTIONS, FailureSection, WorkloadSection
+from flexrel_sim.scenario.update_section import UpdateSection
 
 __all__ = ["Finding", "system_findings"]
 
@@ -32,6 +34,21 @@ _PERIODIC_MAX: Final = 50_000_000
 """Periodic requests are sorted all at once."""
 
 
+_POLICY_KEYS: Final = {
+    "thresholds": "threshold",
+    "weight": "ema",
+    "drift": "change-point",
+    "limit": "change-point",
+}
+"""Keys that only one policy has."""
+
+_DELIVERIES_MAX: Final = 1_000_000
+"""Messages with weights are all planned before the run."""
+
+_CLOSED_MAX: Final = 20_000_000
+"""Requests that closed clients could come to are all drawn, and told one by one."""
+
+
 def system_findings(scenario: SystemScenario) -> Iterator[Finding]:
     """Find what does not fit together.
 
@@ -46,10 +63,15 @@ def system_findings(scenario: SystemScenario) -> Iterator[Finding]:
         Every fault, for the caller to place on its line.
     """
     yield from _workload(scenario.workload)
+    yield from _closed(scenario)
     for name in ("edge", "server"):
         failures = getattr(scenario, name).failures
         if failures is not None:
             yield from _failures(f"{name}.failures", failures)
+    if scenario.controller is not None:
+        yield from _controller(scenario.controller, scenario)
+    if scenario.updates is not None:
+        yield from _updates(scenario.updates, scenario)
     batch = scenario.server.batch
     if batch is not None and batch.answer_within is not None and batch.timeout > 0:
         rule = "takes the place of timeout"
@@ -81,8 +103,81 @@ def _workload(workload: WorkloadSection) -> Iterator[Finding]:
         if kind not in kinds and given:
             rule = f"has no effect with arrivals: {kind}"
             yield f"workload.{key}", rule, value, f"remove it, or use {' or '.join(kinds)}"
+    if kind == "closed" and workload.think_time == 0:
+        # A request that is dropped at once would be followed by the next at the same instant.
+        yield "workload.think_time", "must be above zero", 0, "write a short one, such as 1 ms"
     if workload.late == "drop" and workload.deadline is None:
         yield "workload.late", "needs a deadline", "drop", "add workload.deadline"
+
+
+def _closed(scenario: SystemScenario) -> Iterator[Finding]:
+    clients, think_s = scenario.workload.clients, scenario.workload.think_time
+    if not clients or not think_s:
+        return
+    most = clients * scenario.edge.count * scenario.workload.duration / think_s
+    if most > _CLOSED_MAX:
+        yield (
+            "workload.think_time",
+            f"clients x devices x duration / think_time must be at most {_CLOSED_MAX:,} requests",
+            f"{most:.3g}",
+            "think longer, shorten the run, or take fewer clients",
+        )
+
+
+def _controller(controller: ControllerSection, scenario: SystemScenario) -> Iterator[Finding]:
+    count = len(controller.options)
+    for number, option in enumerate(controller.options):
+        for path in option:
+            if str(path).partition(".")[0] not in MODEL_SECTIONS:
+                known = ", ".join(MODEL_SECTIONS)
+                rule = "must be a key of the model half"
+                yield f"controller.options.{number}", rule, path, f"one in {known}"
+    if controller.start >= count:
+        rule = f"must be the index of one of the {count} options, from 0"
+        yield "controller.start", rule, controller.start, "lower it, or add options"
+    yield from _policy(controller, count)
+    if controller.policy == "edgent" and scenario.workload.deadline is None:
+        yield "controller.policy", "needs a deadline", "edgent", "add workload.deadline"
+    if controller.fallback != (controller.patience is not None):
+        rule = "fallback and patience need each other"
+        yield "controller.fallback", rule, controller.fallback, "add the other, or remove both"
+
+
+def _policy(controller: ControllerSection, count: int) -> Iterator[Finding]:
+    for key, policy in _POLICY_KEYS.items():
+        if getattr(controller, key) and controller.policy != policy:
+            rule = f"has no effect with policy: {controller.policy}"
+            yield f"controller.{key}", rule, getattr(controller, key), "remove it"
+    thresholds = controller.thresholds
+    if controller.policy == "threshold" and len(thresholds) != count - 1:
+        rule = f"must be {count - 1}, one between each option and the next"
+        yield "controller.thresholds", rule, len(thresholds), "add or remove some"
+    if any(later <= earlier for earlier, later in pairwise(thresholds)):
+        yield "controller.thresholds", "must ascend", thresholds, "sort them, each once"
+
+
+def _updates(updates: UpdateSection, scenario: SystemScenario) -> Iterator[Finding]:
+    if updates.period is not None and updates.times:
+        yield "updates.times", "takes the place of period", updates.times, "keep one of them"
+    if any(later <= earlier for earlier, later in pairwise(updates.times)):
+        yield "updates.times", "must ascend", updates.times, "sort them, each once"
+    never = updates.period is None and not updates.times
+    for key in ("bytes", "swap"):
+        if never and getattr(updates, key):
+            rule = "has no effect without updates"
+            yield f"updates.{key}", rule, getattr(updates, key), "add updates.period or times"
+    if never and not updates.initial:
+        yield "updates", "sends nothing", None, "add period or times, or initial: true"
+    if updates.initial_bytes is not None and not updates.initial:
+        rule = "has no effect with initial: false"
+        yield "updates.initial_bytes", rule, updates.initial_bytes, "remove it"
+    sent = len(updates.times)
+    if updates.period is not None:
+        sent = int(scenario.workload.duration / updates.period)
+    copies = 1 if updates.broadcast else scenario.edge.count
+    if sent * copies > _DELIVERIES_MAX:
+        rule = f"must send at most {_DELIVERIES_MAX:,} messages, one per update and device"
+        yield "updates.period", rule, sent * copies, "update less often, or broadcast: true"
 
 
 def _failures(path: str, failures: FailureSection) -> Iterator[Finding]:

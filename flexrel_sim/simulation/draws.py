@@ -21,6 +21,8 @@ from flexrel_sim.scenario.schema import (
     SystemScenario,
     WorkloadSection,
 )
+from flexrel_sim.simulation.deliveries import Deliveries, deliveries
+from flexrel_sim.simulation.loop import Loop, closed_arrivals
 from flexrel_sim.simulation.streams import Streams
 from flexrel_sim.simulation.system import System
 from flexrel_sim.simulation.workload import Arrivals, arrivals
@@ -103,6 +105,11 @@ class Draws:
         Other tenants' jobs.
     edge_down, server_down
         When devices and workers are down; never where absent.
+    loop
+        Which request waits for which, where the workload is closed; `created_s` then is the
+        earliest time at which each could be created.
+    deliveries
+        What the downlink does to weights; none where absent.
     """
 
     created_s: NDArray[np.float64]
@@ -116,6 +123,8 @@ class Draws:
     background: Background | None = None
     edge_down: Windows | None = field(default=None)
     server_down: Windows | None = field(default=None)
+    loop: Loop | None = None
+    deliveries: Deliveries | None = None
 
 
 def draw(  # noqa: PLR0913, PLR0917 - all that chance hangs on
@@ -157,6 +166,9 @@ def draw(  # noqa: PLR0913, PLR0917 - all that chance hangs on
         If a replay file is wrong.
     """
     streams = Streams(seed, replication)
+    if workload.arrivals == "closed":
+        came, loop = closed_arrivals(workload, devices, streams)
+        return replace(requests_of(came, workload, samples, services, streams), loop=loop)
     came = arrivals(workload, devices, streams, folder)
     return requests_of(came, workload, samples, services, streams)
 
@@ -245,6 +257,9 @@ def transferred(
     Draws
         The same requests with their transfers.
     """
+    if system.updates is not None:
+        sent_weights = deliveries(system.updates, system.devices, system.downlink, streams)
+        draws = replace(draws, deliveries=sent_weights)
     if not system.crosses_link:
         return draws
     # Here, not at the top: numba is a third of a second that `--help` need not wait for.

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexrel_sim.hardware import RadioMeter, Transfers, battery_life_h
+from flexrel_sim.simulation.deliveries import ALL_DEVICES
 from flexrel_sim.simulation.system import System
 from flexrel_sim.simulation.trace import Trace
 
@@ -43,10 +44,29 @@ class EnergyAccount:
         self.compute_s += float(np.nansum(end_s - start_s))
         if trace.created_s.size:
             self.end_s = max(self.end_s, trace.created_s[-1], np.nanmax(trace.ended_s, initial=0))
-        if self.system.crosses_link and not self.system.radio.is_silent:
-            self.radio.add(
-                transmit=_transfers(trace, "uplink"), receive=_transfers(trace, "downlink")
-            )
+        if trace.deliveries is not None:
+            self.end_s = max(self.end_s, np.nanmax(trace.deliveries.end_s, initial=0))
+        uses_link = self.system.crosses_link or trace.deliveries is not None
+        if uses_link and not self.system.radio.is_silent:
+            self.radio.add(transmit=_transfers(trace, "uplink"), receive=self._received(trace))
+
+    def _received(self, trace: Trace) -> Transfers:
+        """Give answers and weights; every device hears a broadcast."""
+        answers, sent = _transfers(trace, "downlink"), trace.deliveries
+        if sent is None or answers.device is None:
+            return answers
+        known = ~np.isnan(sent.start_s) & ~np.isnan(sent.end_s)
+        devices = np.arange(self.system.devices)
+        place, device = np.nonzero(
+            known[:, None]
+            & ((sent.device[:, None] == devices) | (sent.device[:, None] == ALL_DEVICES))
+        )
+        return Transfers(
+            np.concatenate([answers.start_s, sent.start_s[place]]),
+            np.concatenate([answers.end_s, sent.end_s[place]]),
+            np.concatenate([answers.payload_bytes, sent.wire_bytes[place]]),
+            np.concatenate([answers.device, device]),
+        )
 
     def values(self, run_s: float) -> dict[str, float]:
         """Give energies per request, and how long a battery lasts.

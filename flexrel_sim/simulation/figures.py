@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flexrel_sim.simulation.deliveries import Deliveries
 from flexrel_sim.simulation.energy import EnergyAccount
 from flexrel_sim.simulation.quantiles import Quantiles
 from flexrel_sim.simulation.system import System
@@ -74,10 +77,14 @@ class Figures:
         self.energy = EnergyAccount(system)
         self.bytes = dict.fromkeys(("payload_bytes", "uplink_bytes", "downlink_bytes"), 0)
         self.retransmissions = 0
+        self.options: Counter[int] = Counter()
+        self.update_bytes, self.update_downtime_s = 0, 0.0
 
     def add(self, trace: Trace) -> None:
         """Add a part of the replication's trace; each request once, in any order."""
         self._add_window(trace)
+        if trace.deliveries is not None:
+            self._add_weights(trace.deliveries)
         self.energy.add(trace, self.window.end_s)
         counted = trace.created_s >= self.window.start_s
         if not counted.all():
@@ -94,22 +101,41 @@ class Figures:
         sojourn_s = trace.sojourn_time_s
         self.sojourn_s += float(sojourn_s.sum())
         self.quantiles.add(sojourn_s)
+        if trace.option.any():
+            self.options.update(trace.option.tolist())
+        else:
+            self.options[0] += trace.option.size
+        self._add_spans(trace)
+
+    def _add_spans(self, trace: Trace) -> None:
         columns = trace.columns()
+        # With a controller some requests may be answered on the edge, and have no later span.
+        sent = ~np.isnan(trace.uplink_start_s)
         for name in self.span_s:
             start, end = SPANS[name]
-            self.span_s[name] += float((columns[end] - columns[start]).sum())
+            lasted_s = columns[end] - columns[start]
+            if name not in EDGE_SPANS and not sent.all():
+                lasted_s = lasted_s[sent]
+            self.span_s[name] += float(lasted_s.sum())
 
     def _add_window(self, trace: Trace) -> None:
         """Count what happens inside the window, whenever the request was created."""
         window = self.window
         inside = (trace.answered_s >= window.start_s) & (trace.answered_s < window.end_s)
         self.answers_in_window += int(inside.sum())
-        stages = STAGE_NAMES if self.system.crosses_link else ("edge",)
+        uses_link = self.system.crosses_link or trace.deliveries is not None
+        stages = STAGE_NAMES if uses_link else ("edge",)
         for stage in stages:
             start_s, end_s = trace.occupied_s(stage, window.end_s)
             start_s = np.clip(start_s, window.start_s, window.end_s)
             end_s = np.clip(end_s, window.start_s, window.end_s)
             if self.system.medium == "shared" and stage in ("uplink", "downlink"):
+                if stage == "downlink" and trace.deliveries is not None:
+                    sent = trace.deliveries
+                    start_s, end_s = (
+                        np.concatenate([own_s, np.clip(other_s, window.start_s, window.end_s)])
+                        for own_s, other_s in ((start_s, sent.start_s), (end_s, sent.end_s))
+                    )
                 self.busy_s[stage] += _covered_s(start_s, end_s)
                 continue
             lasted_s = end_s - start_s
@@ -118,6 +144,18 @@ class Figures:
                 lasted_s = lasted_s / np.maximum(trace.batch, 1)
             self.busy_s[stage] += float(np.nansum(lasted_s))
 
+    def _add_weights(self, sent: Deliveries) -> None:
+        """Count weights over the whole run, and in the window what they kept busy or waiting."""
+        window = self.window
+        self.update_bytes += int(sent.wire_bytes[~np.isnan(sent.start_s)].sum())
+        down_s = np.clip(sent.down_end_s, window.start_s, window.end_s)
+        down_s -= np.clip(sent.down_start_s, window.start_s, window.end_s)
+        self.update_downtime_s += float(down_s.sum()) / self.system.devices
+        if self.system.medium != "shared":
+            busy_s = np.clip(sent.end_s, window.start_s, window.end_s)
+            busy_s -= np.clip(sent.start_s, window.start_s, window.end_s)
+            self.busy_s["downlink"] += float(np.nansum(busy_s))
+
     def _add_bytes(self, trace: Trace) -> None:
         """Count what was really put on the wire."""
         sent = ~np.isnan(trace.uplink_start_s)
@@ -125,6 +163,11 @@ class Figures:
         self.bytes["payload_bytes"] += int(trace.payload_bytes[sent].sum())
         self.bytes["uplink_bytes"] += int(trace.uplink_bytes[sent].sum())
         self.bytes["downlink_bytes"] += int(trace.downlink_bytes[answered].sum())
+
+    @property
+    def latency_s(self) -> float:
+        """Mean sojourn time of answered requests; NaN without any."""
+        return self.sojourn_s / self.answered if self.answered else math.nan
 
     def values(self) -> dict[str, float]:
         """Give the replication's metrics by name.
@@ -147,7 +190,7 @@ class Figures:
         workers = dict.fromkeys(STAGE_NAMES, 1)
         workers |= {"edge": self.system.devices, "server": self.system.workers}
         length_s = self.window.length_s
-        figures = {"latency_mean_s": self.sojourn_s / self.answered}
+        figures = {"latency_mean_s": self.latency_s}
         figures |= zip(_QUANTILES, self.quantiles.at(_QUANTILES.values()), strict=True)
         figures["throughput_per_s"] = self.answers_in_window / length_s
         figures["drop_share"] = int(self.dropped[1:].sum()) / self.counted
@@ -159,6 +202,9 @@ class Figures:
         figures["uplink_wire_bytes"] = self.bytes["uplink_bytes"] / self.counted
         figures["downlink_wire_bytes"] = self.bytes["downlink_bytes"] / self.counted
         figures["retransmissions"] = self.retransmissions / self.counted
+        if self.system.updates is not None:
+            figures["update_bytes"] = self.update_bytes
+            figures["update_downtime_s"] = self.update_downtime_s
         return figures | self.energy.values(self.window.end_s)
 
 

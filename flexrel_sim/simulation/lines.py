@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from heapq import heappop, heappush
 
 from flexrel_sim.links import Direction, PiecewiseConstant
@@ -42,45 +43,60 @@ class FifoMedium:
         self.clock, self.lines, self.wire_bytes = clock, lines, wire_bytes
         self.on_start, self.on_end = on_start, on_end
         self.senders = {name: line.capacity.sender() for name, line in lines.items()}
-        self.waiting: deque[tuple[str, int]] = deque()
+        self.waiting: deque[tuple[str, int, bool]] = deque()
         self.queued = dict.fromkeys(lines, 0)
         self.queued_bytes = dict.fromkeys(lines, 0.0)
         self.busy = False
-        # The direction of the last message that took time.
-        self.turn = ""
+        self.ends_s = 0.0
+        self.last = ""
 
-    def arrive(self, name: str, message: int) -> None:
-        """Take a message in, or turn it away."""
+    def arrive(self, name: str, message: int, bounded: bool = True) -> None:
+        """Take a message in, or turn it away; one that is not bounded waits beside the buffer."""
         if not self.busy:
             self._start(name, message, waited=False)
             return
         buffer, size = self.lines[name].buffer, self.wire_bytes[name][message]
         full = self.queued[name] + 1 > buffer.messages
-        if full or self.queued_bytes[name] + size > buffer.size_bytes:
+        if bounded and (full or self.queued_bytes[name] + size > buffer.size_bytes):
             self.on_end(name, message, FULL, self.clock.now)
             return
-        self.waiting.append((name, message))
-        self.queued[name] += 1
-        self.queued_bytes[name] += size
+        self.waiting.append((name, message, bounded))
+        if bounded:
+            self.queued[name] += 1
+            self.queued_bytes[name] += size
+
+    def would_finish_s(self, name: str, from_s: float, wire_bytes: float) -> float:
+        """Give when a message that came at a time would be done, behind all that is here now."""
+        senders = {line: copy(sender) for line, sender in self.senders.items()}
+        free_s, last = (self.ends_s if self.busy else from_s), self.last
+        for line, message, _ in self.waiting:
+            size = self.wire_bytes[line][message]
+            free_s = senders[line].finish_s(free_s, size, waited=line == last)
+            last = line if size > 0 else last
+        waited = free_s > from_s and name == last
+        return senders[name].finish_s(max(free_s, from_s), wire_bytes, waited)
 
     def _start(self, name: str, message: int, *, waited: bool) -> None:
         now = self.clock.now
         self.busy = True
         self.on_start(name, message, now)
-        size = self.wire_bytes[name][message]
-        # A direction that takes over can't use what was left of its capacity before.
-        end_s = self.senders[name].finish_s(now, size, waited and self.turn == name)
+        # What a trace's opportunity has left is for the same direction's next message only: one
+        # that waited for the other direction finds an opportunity long gone.
+        size, waited = self.wire_bytes[name][message], waited and name == self.last
         if size > 0:
-            self.turn = name
+            self.last = name
+        end_s = self.senders[name].finish_s(now, size, waited)
+        self.ends_s = end_s
         self.clock.at(end_s, DONE, message, self._finish, name, message)
 
     def _finish(self, name: str, message: int) -> None:
         self.busy = False
         if self.waiting:
-            following = self.waiting.popleft()
-            self.queued[following[0]] -= 1
-            self.queued_bytes[following[0]] -= self.wire_bytes[following[0]][following[1]]
-            self._start(*following, waited=True)
+            line, following, bounded = self.waiting.popleft()
+            if bounded:
+                self.queued[line] -= 1
+                self.queued_bytes[line] -= self.wire_bytes[line][following]
+            self._start(line, following, waited=True)
         self.on_end(name, message, SERVED, self.clock.now)
 
 
@@ -108,6 +124,7 @@ class SharedMedium:
         ((self.name, line),) = lines.items()
         if not isinstance(line.capacity, PiecewiseConstant):
             raise TypeError("a shared medium needs a rate over time")
+        self.capacity = line.capacity
         self.link, self.wire_bytes = line.capacity.arrays(), wire_bytes[self.name]
         self.ends_s: list[float] = self.link.time_s.tolist()
         self.rates: list[float] = self.link.rate_bit_per_s.tolist()
@@ -116,8 +133,9 @@ class SharedMedium:
         self.under_way: list[tuple[float, int, int]] = []
         self.arrived = self.epoch = 0
 
-    def arrive(self, name: str, message: int) -> None:
-        """Take a message in; there is always room."""
+    def arrive(self, name: str, message: int, bounded: bool = True) -> None:
+        """Take a message in; there is always room, bounded or not."""
+        del bounded
         now = self.clock.now
         if self.under_way:
             self._give(now)
@@ -130,6 +148,17 @@ class SharedMedium:
         heappush(self.under_way, (done_bits, self.arrived, message))
         self.arrived += 1
         self._watch()
+
+    def would_finish_s(self, name: str, from_s: float, wire_bytes: float) -> float:
+        """Give when a message that came at a time would be done, were all others sent first."""
+        del name
+        sender, now = self.capacity.sender(), self.clock.now
+        free_s = now
+        if self.under_way:
+            given = self.rates[self.piece] * (now - self.now_s) / len(self.under_way)
+            left_bits = sum(done - self.given_bits - given for done, _, _ in self.under_way)
+            free_s = sender.finish_s(now, max(0.0, left_bits) / 8, waited=False)
+        return sender.finish_s(max(free_s, from_s), wire_bytes, waited=False)
 
     def _give(self, now: float) -> None:
         share = self.rates[self.piece] * (now - self.now_s) / len(self.under_way)

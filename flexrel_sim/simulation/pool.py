@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from flexrel_sim.simulation.asked import Asked
 from flexrel_sim.simulation.clock import DONE, FAILURE, TIMEOUT, Clock
 from flexrel_sim.simulation.jobs import Jobs
 from flexrel_sim.simulation.outcomes import CRASHED, EXPIRED, FULL
@@ -45,6 +46,8 @@ class PoolStage:
         The environment.
     pool
         Its rules.
+    batch_s
+        Times of a batch by its size, for each operating point: only requests of one share a batch.
     jobs
         What each job is; their times of arrival are noted here as they come.
     failures
@@ -55,10 +58,11 @@ class PoolStage:
         Told the job, the outcome and the time; a served job's outcome is ``SERVED`` = 0.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - a stage is its rules
         self,
         clock: Clock,
         pool: Pool,
+        batch_s: Sequence[Sequence[float]],
         jobs: Jobs,
         failures: Sequence[Sequence[Window]],
         on_start: Callable[[int, float, int], None],
@@ -66,6 +70,10 @@ class PoolStage:
     ) -> None:
         self.clock, self.pool, self.jobs = clock, pool, jobs
         self.on_start, self.on_end = on_start, on_end
+        self.batch_s, self.largest = batch_s, len(pool.batch_s) - 1
+        # Each tier has a queue for every operating point, and one for other tenants.
+        self.width = len(batch_s) + 1
+        self.option = [0] * jobs.tier.size
         self.service_s: list[float] = jobs.service_s.tolist()
         self.factor: list[float] = jobs.factor.tolist()
         self.tier: list[int] = jobs.tier.tolist()
@@ -73,7 +81,7 @@ class PoolStage:
         self.came_s: list[float] = jobs.arrival_s.tolist()
         self.workers = [_Worker() for _ in range(pool.workers)]
         tiers = int(jobs.tier.max()) + 1 if jobs.tier.size else 1
-        self.queues: list[deque[int]] = [deque() for _ in range(2 * tiers)]
+        self.queues: list[deque[int]] = [deque() for _ in range(self.width * tiers)]
         self.waiting = 0
         self.turn = 1
         self.closing_s = float("inf")
@@ -84,6 +92,12 @@ class PoolStage:
             for down_s, up_s in windows:
                 clock.at(down_s, FAILURE, worker, self._fail, worker)
                 clock.at(up_s, FAILURE, worker, self._repair, worker)
+
+    def expect(self, job: int, asked: Asked, option: int, expires_s: float) -> None:
+        """Note what a job that is yet to come will be."""
+        self.option[job] = option
+        self.factor[job], self.tier[job] = asked.server_factor[job], asked.tier[job]
+        self.expires_s[job] = expires_s
 
     def arrive(self, job: int) -> None:
         """Take a job in, or turn it away."""
@@ -98,18 +112,22 @@ class PoolStage:
         self._dispatch()
 
     def _queue_of(self, job: int) -> int:
-        return 2 * self.tier[job] + (not np.isnan(self.service_s[job]))
+        place = self.option[job] if np.isnan(self.service_s[job]) else self.width - 1
+        return self.width * self.tier[job] + place
+
+    def _is_others(self, queue: int) -> bool:
+        return queue % self.width == self.width - 1
 
     def _ready_queue(self, now: float) -> int:
-        size, timeout_s = len(self.pool.batch_s) - 1, self.pool.timeout_s
+        size, timeout_s = self.largest, self.pool.timeout_s
         best, oldest_s = -1, float("inf")
         for queue, waiting in enumerate(self.queues):
-            if queue % 2 == 0 and best >= 0:
+            if queue % self.width == 0 and best >= 0:
                 break
             if not waiting:
                 continue
             came_s = self.came_s[waiting[0]]
-            ready = queue % 2 == 1 or len(waiting) >= size or came_s + timeout_s <= now
+            ready = self._is_others(queue) or len(waiting) >= size or came_s + timeout_s <= now
             if ready and came_s < oldest_s:
                 best, oldest_s = queue, came_s
         return best
@@ -136,13 +154,15 @@ class PoolStage:
 
     def _start(self, number: int, queue: int, now: float) -> None:
         worker, waiting = self.workers[number], self.queues[queue]
-        taken = 1 if queue % 2 else min(len(waiting), len(self.pool.batch_s) - 1)
+        others = self._is_others(queue)
+        taken = 1 if others else min(len(waiting), self.largest)
         worker.jobs = [waiting.popleft() for _ in range(taken)]
         worker.busy = True
         self.waiting -= taken
         first = worker.jobs[0]
-        own_s = self.service_s[first]
-        lasts_s = own_s if queue % 2 else self.pool.batch_s[taken] * self.factor[first]
+        lasts_s = self.service_s[first]
+        if not others:
+            lasts_s = self.batch_s[queue % self.width][taken] * self.factor[first]
         for job in worker.jobs:
             self.on_start(job, now, taken)
         # What ends at one time leaves in the order of starting.
@@ -159,7 +179,11 @@ class PoolStage:
             self.clock.at(closing_s, TIMEOUT, 0, self._close)
 
     def _first_closing_s(self) -> float:
-        oldest_s = (self.came_s[waiting[0]] for waiting in self.queues[::2] if waiting)
+        oldest_s = (
+            self.came_s[waiting[0]]
+            for queue, waiting in enumerate(self.queues)
+            if waiting and not self._is_others(queue)
+        )
         return min(oldest_s, default=float("inf")) + self.pool.timeout_s
 
     def _close(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,13 +96,14 @@ def trace_of(rows: Rows, system: System, until_s: float = np.inf) -> Trace:
         reason = np.where(columns["ended_s"] > until_s, 0, reason).astype(np.int8)
         for name in (*STAMPS[1:], "ended_s"):
             columns[name] = np.where(columns[name] > until_s, np.nan, columns[name])
+    same: dict[str, Any] = {**columns, **{name: rows[name] for name in _PLAIN}}
     return Trace(
-        **columns,
-        **{name: rows[name] for name in _PLAIN},
+        **same,
         retransmissions=_resent(rows, columns),
         batch=np.where(np.isnan(columns["server_start_s"]), 0, batch).astype(np.int32),
         outcome=_outcomes(columns, reason, system.deadline_s),
         reason=reason,
+        option=rows.column("option").astype(np.int16),
     )
 
 

@@ -26,6 +26,7 @@ STREAMS: Final = (
     "background service",
     "think",
     "link rates",
+    "updates",
 )
 """Names of all streams. New ones go to the end, or old seeds would give other draws."""
 

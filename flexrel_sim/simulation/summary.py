@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,9 +10,10 @@ import numpy as np
 
 from flexrel_sim.profile import Profile
 from flexrel_sim.simulation.figures import EDGE_SPANS, SPANS, Figures, Window
+from flexrel_sim.simulation.options import shipped_bytes
 from flexrel_sim.simulation.system import Stage, System
 from flexrel_sim.simulation.trace import REASONS
-from flexrel_sim.statistics import Estimate, t_interval
+from flexrel_sim.statistics import Estimate, mixed, t_interval
 
 __all__ = ["SPANS", "StageShare", "Summary", "Window", "summarise"]
 
@@ -58,6 +60,8 @@ class Summary:
         Counted requests that were dropped, by reason; none where empty.
     sketched
         Whether quantiles come from a sketch.
+    option_shares
+        Share of the counted answers that each of a controller's options gave.
     """
 
     metrics: dict[str, Estimate]
@@ -69,6 +73,7 @@ class Summary:
     engine: str = "simpy"
     dropped: dict[str, int] = field(default_factory=dict)
     sketched: bool = False
+    option_shares: tuple[float, ...] = (1.0,)
 
     @property
     def estimated(self) -> tuple[str, ...]:
@@ -76,13 +81,14 @@ class Summary:
         return tuple(stage for stage, label in self.labels.items() if label == "estimated")
 
 
-def summarise(
+def summarise(  # noqa: PLR0913, PLR0917 - a point is all of these
     figures: Sequence[Figures],
     system: System,
-    profile: Profile,
+    profiles: Sequence[Profile],
     stages: Sequence[Stage],
     loads: dict[str, float],
     engine: str = "simpy",
+    regrets_s: Sequence[float] = (),
 ) -> Summary:
     """Summarise the replications of one point.
 
@@ -90,12 +96,14 @@ def summarise(
     ----------
     figures
         One per replication, at least two.
-    system, profile, stages
-        What was simulated.
+    system, profiles, stages
+        What was simulated; with a controller, the profiles of all options.
     loads
         ρ of every stage.
     engine
         Which engine did.
+    regrets_s
+        Mean latency beyond the oracle's, one per replication; none without a controller.
 
     Returns
     -------
@@ -109,17 +117,23 @@ def summarise(
     """
     values = [own.values() for own in figures]
     metrics = {name: t_interval([own[name] for own in values]) for name in values[0]}
+    if regrets_s:
+        metrics["regret_s"] = t_interval(regrets_s)
+    shares = _option_shares(figures, len(profiles))
     facts = {
-        "downlink_bytes": profile.answer_bytes if system.crosses_link else 0,
-        "head_weight_bytes": profile.head_weight_bytes,
-        "tail_weight_bytes": profile.tail_weight_bytes,
+        "downlink_bytes": sum(
+            share * profile.answer_bytes * (profile.crosses_link and system.crosses_link)
+            for share, profile in zip(shares, profiles, strict=True)
+        ),
+        "head_weight_bytes": shipped_bytes(profiles, "head"),
+        "tail_weight_bytes": shipped_bytes(profiles, "tail"),
         "calibration_s": system.calibration_s,
         "calibration_energy_j": system.calibration_energy_j,
     }
     metrics |= {name: Estimate(value, value, value) for name, value in facts.items()}
     dropped = np.sum([own.dropped for own in figures], axis=0)
     return Summary(
-        metrics=metrics | {"accuracy": profile.accuracy},
+        metrics=metrics | {"accuracy": mixed([own.accuracy for own in profiles], shares)},
         shares=_shares(figures, system),
         loads=loads,
         busiest=max(stages, key=lambda stage: loads[stage.name]).name,
@@ -132,7 +146,14 @@ def summarise(
             if count
         },
         sketched=not all(own.quantiles.exact for own in figures),
+        option_shares=shares,
     )
+
+
+def _option_shares(figures: Sequence[Figures], count: int) -> tuple[float, ...]:
+    used = sum((own.options for own in figures), Counter[int]())
+    total = sum(used.values())
+    return tuple(used[option] / total for option in range(count))
 
 
 def _shares(figures: Sequence[Figures], system: System) -> dict[str, StageShare]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from flexrel_sim.hardware import Radio, list_radios
 from flexrel_sim.links import Buffer, Direction
+from flexrel_sim.simulation.deliveries import Updates
 
 __all__ = ["Pool", "Stage", "System"]
 
@@ -126,6 +127,8 @@ class System:
         ``edge``, ``server`` or ``offline``.
     other_load
         Share of the server's capacity that other tenants ask for.
+    updates
+        Weights that are sent to the edge during the run.
     """
 
     edge_s: float
@@ -148,6 +151,7 @@ class System:
     calibration_energy_j: float = 0.0
     calibration_where: str = "offline"
     other_load: float = 0.0
+    updates: Updates | None = None
 
     @property
     def workers(self) -> int:
@@ -172,9 +176,12 @@ class System:
         tuple of Stage
             Their mean service times; a batching server's is a full batch's, per request.
         """
-        edge = Stage("edge", self.edge_s, 1, "edge.device", bounded=self.edge_buffer >= 0)
+        swaps = 0.0 if self.updates is None else self.updates.rate_per_s * self.updates.swap_s
+        bounded = self.edge_buffer >= 0
+        edge = Stage("edge", self.edge_s, 1, "edge.device", bounded=bounded, other_load=swaps)
         if not self.crosses_link:
-            return (edge,)
+            # Weights are all that comes over the link then.
+            return (edge,) if self.updates is None else (edge, _line_stage("downlink", 0.0, self))
         up_s = self.uplink.mean_transmission_s(payload_bytes)
         down_s = self.downlink.mean_transmission_s(self.answer_bytes)
         if self.medium == "half-duplex":
@@ -199,4 +206,9 @@ class System:
 def _line_stage(name: Literal["uplink", "downlink"], seconds: float, system: System) -> Stage:
     direction: Direction = getattr(system, name)
     bounded = direction.buffer != Buffer()
-    return Stage(name, seconds, 1, f"link.{name}", system.devices, bounded)
+    updates, weights_load = system.updates, 0.0
+    if updates is not None and (name == "downlink" or system.medium == "half-duplex"):
+        copies = 1 if updates.broadcast else system.devices
+        each_s = system.downlink.mean_transmission_s(updates.size_bytes)
+        weights_load = updates.rate_per_s * copies * each_s
+    return Stage(name, seconds, 1, f"link.{name}", system.devices, bounded, weights_load)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from flexrel_sim.simulation.deliveries import Deliveries
 from flexrel_sim.simulation.outcomes import CRASHED, DOWN, EXPIRED, FULL
 
 __all__ = [
@@ -124,6 +125,10 @@ class Trace:
         Index into `OUTCOMES`.
     reason
         Index into `REASONS`.
+    option
+        Index of the operating point that it used; 0 without a controller.
+    deliveries
+        Weights that were sent besides; no column, and not of this shape.
     """
 
     created_s: NDArray[np.float64]
@@ -148,6 +153,8 @@ class Trace:
     correct: NDArray[np.bool_]
     outcome: NDArray[np.int8]
     reason: NDArray[np.int8]
+    option: NDArray[np.int16]
+    deliveries: Deliveries | None = None
 
     @property
     def sojourn_time_s(self) -> NDArray[np.float64]:
@@ -186,7 +193,8 @@ class Trace:
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Give all columns by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        names = (field.name for field in fields(self) if field.name != "deliveries")
+        return {name: getattr(self, name) for name in names}
 
     def taken(self, which: NDArray[Any]) -> Trace:
         """Give some of the requests, by mask or index."""

@@ -65,6 +65,10 @@ def saturation_warnings(
         outcome = result.outcome
         if not isinstance(outcome, Summary) or outcome.loads[outcome.busiest] < _HEAVY_LOAD:
             continue
+        if point.scenario.workload.arrivals == "closed" or point.scenario.controller is not None:
+            # Queues of a closed system are as long as its clients are many, however high the load;
+            # with a controller there is more than one load.
+            continue
         load = outcome.loads[outcome.busiest]
         error = mm1_mean_wait_standard_error_s(load, 1.0, outcome.counted_requests)
         if error > _RELATIVE_ERROR_MAX * mm1_mean_wait_s(load, 1.0):

@@ -10,6 +10,7 @@ from flexrel_sim.errors import Fault
 from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import ScenarioFile, SystemScenario
 from flexrel_sim.simulation import Summary, Unstable
+from flexrel_sim.statistics import Estimate, mixed
 from flexrel_sim.study.pareto import choose
 
 __all__ = ["ENVIRONMENT", "PointResult", "StudyResult", "rank"]
@@ -31,13 +32,15 @@ class PointResult:
     scenario
         The scenario.
     profile
-        The operating point, measured.
+        The operating point, measured; with a controller, the one that it starts with.
     outcome
         Its figures, or why it has none.
     on_front
         Whether no other point of its environment beats it in the objectives.
     chosen
         Whether it is the one to take in its environment.
+    options
+        All operating points that a controller chooses among; the one above without.
     """
 
     index: int
@@ -47,18 +50,27 @@ class PointResult:
     outcome: Summary | Unstable
     on_front: bool = False
     chosen: bool = False
+    options: tuple[Profile, ...] = ()
 
     @property
     def environment(self) -> str:
         """A name of its link, workload and simulation, for grouping."""
         return self.scenario.model_dump_json(include=set(ENVIRONMENT))
 
+    @property
+    def validation_accuracy(self) -> Estimate:
+        """Accuracy on validation samples; a controller's options count as they were used."""
+        if isinstance(self.outcome, Unstable) or not self.options:
+            return self.profile.validation_accuracy
+        accuracies = [profile.validation_accuracy for profile in self.options]
+        return mixed(accuracies, self.outcome.option_shares)
+
     def selection_metrics(self) -> dict[str, float]:
         """Give the metrics that selection sees: accuracy is that of the validation samples."""
         if isinstance(self.outcome, Unstable):
             return {}
         metrics = {name: estimate.value for name, estimate in self.outcome.metrics.items()}
-        return metrics | {"accuracy": self.profile.validation_accuracy.value}
+        return metrics | {"accuracy": self.validation_accuracy.value}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ from flexrel_sim.hardware import find_device, find_radio
 from flexrel_sim.links.resolve import resolve, trace_warnings
 from flexrel_sim.measure import Checked, MeasureSpec, cached_profile, check, keep_profile
 from flexrel_sim.profile import Profile
-from flexrel_sim.scenario import Point, Scenario, ScenarioFile, SystemScenario
+from flexrel_sim.scenario import Point, Scenario, ScenarioFile, SystemScenario, option_points
 from flexrel_sim.simulation import Summary, Unstable, simulate_point
 from flexrel_sim.simulation.check import system_findings
 from flexrel_sim.simulation.store import KeepTrace, trace_writer
@@ -34,7 +35,7 @@ class Progress(Protocol):
 class _SimulateTask:
     index: int
     scenario: SystemScenario
-    profile: Profile
+    profiles: tuple[Profile, ...]
     folder: Path
     traces: Path | None
 
@@ -50,7 +51,7 @@ def check_all(scenario_file: ScenarioFile[Scenario]) -> Checked:
     Returns
     -------
     Checked
-        What to measure, and warnings.
+        What to measure, and warnings; a point with a controller has a spec for every option.
 
     Raises
     ------
@@ -58,8 +59,14 @@ def check_all(scenario_file: ScenarioFile[Scenario]) -> Checked:
         With every fault.
     """
     faults = _system_faults(scenario_file)
+    measured: list[Point[Scenario]] = []
+    for point in scenario_file.points:
+        options, found = option_points(scenario_file, point)
+        measured += options
+        faults += found
+        faults += _fallback_faults(scenario_file, point, options)
     try:
-        checked = check(scenario_file)
+        checked = check(replace(scenario_file, points=tuple(measured)))
     except ScenarioError as error:
         raise ScenarioError((*error.faults, *faults)) from None
     if faults:
@@ -97,7 +104,11 @@ def run_study(
     """
     checked = check_all(scenario_file)
     profiles = _profiles(checked.specs, workers, progress)
-    by_point = [profiles[spec.key] for spec in checked.specs]
+    specs = iter(checked.specs)
+    by_point = [
+        tuple(profiles[spec.key] for spec in islice(specs, _option_count(point)))
+        for point in scenario_file.points
+    ]
     return _simulated(
         scenario_file, by_point, checked.warnings, workers, progress=progress, traces=traces
     )
@@ -105,7 +116,7 @@ def run_study(
 
 def simulate_study(
     scenario_file: ScenarioFile[SystemScenario],
-    profile: Profile,
+    profile: Profile | Sequence[Profile],
     workers: int,
     progress: Progress,
     traces: Path | None,
@@ -117,7 +128,7 @@ def simulate_study(
     scenario_file
         Devices, link, server and workload.
     profile
-        The operating point.
+        The operating point; with a controller one for each of its options, in order.
     workers, progress, traces
         As in `run_study`.
 
@@ -131,10 +142,12 @@ def simulate_study(
     ScenarioError
         With every fault; also if no point is stable.
     """
+    profiles = (profile,) if isinstance(profile, Profile) else tuple(profile)
     faults = _system_faults(scenario_file)
+    faults += _count_faults(scenario_file, len(profiles))
     if faults:
         raise ScenarioError(faults)
-    by_point = [profile] * len(scenario_file.points)
+    by_point = [profiles] * len(scenario_file.points)
     return _simulated(scenario_file, by_point, [], workers, progress=progress, traces=traces)
 
 
@@ -164,7 +177,7 @@ def _measure(specs: list[MeasureSpec]) -> list[Profile]:
 
 def _simulated(
     scenario_file: ScenarioFile[Any],
-    profiles: Sequence[Profile],
+    profiles: Sequence[tuple[Profile, ...]],
     warnings: Sequence[Fault],
     workers: int,
     *,
@@ -172,13 +185,24 @@ def _simulated(
     traces: Path | None,
 ) -> StudyResult:
     tasks = [
-        _SimulateTask(point.index, point.scenario, profile, scenario_file.folder, traces)
-        for point, profile in zip(scenario_file.points, profiles, strict=True)
+        _SimulateTask(point.index, point.scenario, own, scenario_file.folder, traces)
+        for point, own in zip(scenario_file.points, profiles, strict=True)
     ]
     results = progress("simulating", run_tasks(_simulate, tasks, workers), len(tasks))
     points: list[PointResult] = []
     for point, task, outcome in zip(scenario_file.points, tasks, results, strict=True):
-        points.append(PointResult(point.index, point.values, point.scenario, task.profile, outcome))
+        controller = point.scenario.controller
+        starting = task.profiles[0 if controller is None else controller.start]
+        points.append(
+            PointResult(
+                point.index,
+                point.values,
+                point.scenario,
+                starting,
+                outcome,
+                options=task.profiles,
+            )
+        )
     told = overload_warnings(scenario_file, points)
     if told and len(told) == len(points):
         first = told[0]
@@ -200,9 +224,42 @@ def _simulate(task: _SimulateTask) -> Summary | Unstable:
 
 def _simulated_point(task: _SimulateTask, keep: KeepTrace | None) -> Summary | Unstable:
     try:
-        return simulate_point(task.scenario, task.profile, task.folder, keep)
+        return simulate_point(task.scenario, task.profiles, task.folder, keep)
     except ValueError as error:
         raise WorkError(f"point {task.index} can't be simulated: {error}") from None
+
+
+def _option_count(point: Point[Any]) -> int:
+    controller = point.scenario.controller
+    return 1 if controller is None else len(controller.options)
+
+
+def _fallback_faults(
+    scenario_file: ScenarioFile[Any], point: Point[Any], options: Sequence[Point[Scenario]]
+) -> list[Fault]:
+    controller = point.scenario.controller
+    if controller is None or not controller.fallback:
+        return []
+    if any(option.scenario.split.cut == "edge" for option in options):
+        return []
+    rule = "needs an option that stays on the edge"
+    remedy = "add 'split.cut: edge' to one of controller.options"
+    return [scenario_file.fault(point, "controller.fallback", rule, True, remedy)]
+
+
+def _count_faults(scenario_file: ScenarioFile[Any], profiles: int) -> list[Fault]:
+    faults = []
+    for point in scenario_file.points:
+        wanted = _option_count(point)
+        if wanted != profiles and point.scenario.controller is None:
+            rule = f"is missing: {profiles} profiles are given, and nothing chooses among them"
+            remedy = "give one profile, or add a controller with as many options"
+            faults.append(scenario_file.fault(point, "controller", rule, None, remedy))
+        elif wanted != profiles:
+            rule = f"has {wanted} options and needs a profile for each; {profiles} given"
+            remedy = "name the others with --option, in order, or use 'flexrel-sim run'"
+            faults.append(scenario_file.fault(point, "controller.options", rule, None, remedy))
+    return faults
 
 
 def _system_faults(scenario_file: ScenarioFile[Any]) -> list[Fault]:

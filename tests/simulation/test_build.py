@@ -72,7 +72,6 @@ def test_labels_say_where_each_service_time_is_from() -> None:
     assert system_of().labels == {"edge": "given", "server": "given"}
     estimated = system_of(edge={"service_time": None}, server={"service_time": None})
     assert estimated.labels == {"edge": "estimated", "server": "estimated"}
-    assert estimated.estimated == ("edge", "server")
     given = system_of(**server(service_time=None, batch={"size": 1, "time": table}))
     assert given.labels["server"] == "given"
     assert system_of(make_profile(layers=())).labels == {}

@@ -9,7 +9,7 @@ import pytest
 
 from flexrel_sim.simulation import OUTCOMES, REASONS, Trace
 from flexrel_sim.simulation.quantiles import EXACT_MAX, RANK_ERROR
-from flexrel_sim.simulation.run import _PARTS_FROM
+from flexrel_sim.simulation.replication import _PARTS_FROM
 from flexrel_sim.simulation.trace import STAMPS
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flexrel_sim.simulation import Summary, Trace, run, simulate_point, workload
+from flexrel_sim.simulation import Summary, Trace, replication, simulate_point, workload
 from tests.builders import make_profile, make_scenario
 
 EXPONENTIAL = {"service": "exponential"}
@@ -85,7 +85,7 @@ def outcome_of(case: str) -> tuple[Summary, list[list[Trace]]]:
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_in_parts_is_the_run_at_once(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, at_once = outcome_of(case)
-    monkeypatch.setattr(run, "_PARTS_FROM", 10)
+    monkeypatch.setattr(replication, "_PARTS_FROM", 10)
     monkeypatch.setattr(workload, "_PART", 16)
     summary, in_parts = outcome_of(case)
     for (one,), parts in zip(at_once, in_parts, strict=True):
@@ -132,7 +132,7 @@ NEVER_IN_PARTS: dict[str, dict[str, Any]] = {
 def test_what_has_no_state_to_carry_over_comes_at_once(
     case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "_PARTS_FROM", 10)
+    monkeypatch.setattr(replication, "_PARTS_FROM", 10)
     monkeypatch.setattr(workload, "_PART", 16)
     traces: list[list[Trace]] = [[], []]
     scenario = make_scenario(**NEVER_IN_PARTS[case])
@@ -144,7 +144,7 @@ def test_memory_does_not_grow_with_a_run_in_parts_and_rows_are_linear_in_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Exact quantiles keep every latency, 8 bytes each: the sketch takes over here.
-    monkeypatch.setattr(run, "_PARTS_FROM", 10)
+    monkeypatch.setattr(replication, "_PARTS_FROM", 10)
     monkeypatch.setattr(workload, "_PART", 2048)
     monkeypatch.setattr("flexrel_sim.simulation.quantiles.EXACT_MAX", 1000)
     peaks, rows = [], []

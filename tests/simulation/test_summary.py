@@ -30,7 +30,7 @@ def summary_of(
         figures[-1].add(trace)
     stages = system.stages(125.0)
     loads = {stage.name: stage.load(rate_per_s) for stage in stages}
-    return summarise(figures, system, make_profile(**profile), stages, loads)
+    return summarise(figures, system, (make_profile(**profile),), stages, loads)
 
 
 @pytest.fixture
