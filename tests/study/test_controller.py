@@ -80,7 +80,7 @@ def test_a_controller_is_simulated_with_one_profile_per_option_and_refused_with_
 
 
 def test_a_controllers_scenario_ships_its_own_operating_point(workspace):
-    files = [workspace / "controlled.safetensors", workspace / "plain.safetensors"]
+    files = [workspace / "shipped.safetensors", workspace / "plain.safetensors"]
     flexrel_sim.prune(file(workspace), files[0])
     flexrel_sim.prune(workspace / "small.yaml", files[1])
     assert files[0].read_bytes() == files[1].read_bytes()
