@@ -65,8 +65,15 @@ _ALL = (
     Metric("accuracy", "accuracy", "", "max"),
 )
 
-OPTIONAL_METRICS: Final = frozenset({"edge_idle_energy_j", "edge_energy_j", "battery_life_h"})
-"""Figures that are absent where nobody says what they need: an idle power, a battery."""
+OPTIONAL_METRICS: Final = {
+    "edge_idle_energy_j": "an edge device whose file tells its idle_power_w",
+    "edge_energy_j": "an edge device whose file tells its idle_power_w",
+    "battery_life_h": "edge.battery, and a device whose file tells its idle_power_w",
+    "update_bytes": "updates",
+    "update_downtime_s": "updates",
+    "regret_s": "a controller",
+}
+"""Figures that are absent, and what they need to be there."""
 
 METRICS: Final[dict[str, Metric]] = {metric.name: metric for metric in _ALL}
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
+from flexrel_sim.metrics import OPTIONAL_METRICS
 from flexrel_sim.scenario import SystemScenario
 from flexrel_sim.scenario.controller_section import ControllerSection
 from flexrel_sim.scenario.schema import MODEL_SECTIONS, FailureSection, WorkloadSection
@@ -87,10 +88,17 @@ def system_findings(scenario: SystemScenario) -> Iterator[Finding]:
 
 
 def _unknown_figures(scenario: SystemScenario) -> Iterator[Finding]:
+    absent = {
+        "battery_life_h": scenario.edge.battery is None,
+        "update_bytes": scenario.updates is None,
+        "update_downtime_s": scenario.updates is None,
+        "regret_s": scenario.controller is None,
+    }
     for section in ("objectives", "constraints"):
-        if "battery_life_h" in getattr(scenario, section) and scenario.edge.battery is None:
-            rule = "needs a battery"
-            yield f"{section}.battery_life_h", rule, None, "add edge.battery, such as '10 Wh'"
+        for name in getattr(scenario, section):
+            if absent.get(name):
+                rule = f"is a figure that needs {OPTIONAL_METRICS[name]}"
+                yield f"{section}.{name}", rule, None, "add it, or take another figure"
 
 
 def _workload(workload: WorkloadSection) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from flexrel_sim.errors import Fault, ScenarioError, WorkError
 from flexrel_sim.hardware import find_device, find_radio
 from flexrel_sim.links.resolve import resolve, trace_warnings
 from flexrel_sim.measure import Checked, MeasureSpec, cached_profile, check, keep_profile
+from flexrel_sim.metrics import OPTIONAL_METRICS
 from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile, SystemScenario, option_points
 from flexrel_sim.simulation import Summary, Unstable, simulate_point
@@ -209,10 +210,27 @@ def _simulated(
         if len(told) > 1:
             first = replace(first, rule=f"all {len(told)} points are overloaded; {first.rule}")
         raise ScenarioError([first])
+    unknown = list(_unknown_figures(scenario_file, points))
+    if unknown:
+        raise ScenarioError(unknown)
     ranked = rank(points, scenario_file.scenario)
     unsure = saturation_warnings(scenario_file, points)
     links = {str(warning): warning for warning in _link_warnings(scenario_file)}
     return StudyResult(scenario_file, ranked, (*warnings, *links.values(), *told, *unsure))
+
+
+def _unknown_figures(
+    scenario_file: ScenarioFile[Any], points: Sequence[PointResult]
+) -> Iterator[Fault]:
+    """Find what points are to be ranked by and a device file says too little for."""
+    scenario = scenario_file.scenario
+    for section in ("objectives", "constraints"):
+        for name in getattr(scenario, section):
+            for point, result in zip(scenario_file.points, points, strict=True):
+                if isinstance(result.outcome, Summary) and name not in result.outcome.metrics:
+                    rule = f"is a figure that needs {OPTIONAL_METRICS[name]}"
+                    yield scenario_file.fault(point, f"{section}.{name}", rule)
+                    break
 
 
 def _simulate(task: _SimulateTask) -> Summary | Unstable:
