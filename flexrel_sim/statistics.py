@@ -73,7 +73,8 @@ def mixed(estimates: Sequence[Estimate], shares: Sequence[float]) -> Estimate:
         however the parts hang together.
     """
     pairs = [pair for pair in zip(estimates, shares, strict=True) if pair[1] > 0]
-    if len(pairs) == 1:
+    # Equal parts have their own value, to the last bit: figures are compared.
+    if all(estimate == pairs[0][0] for estimate, _ in pairs):
         return pairs[0][0]
     return Estimate(
         *(

@@ -14,7 +14,9 @@ from rich.table import Table
 
 from flexrel_sim.metrics import delta_text
 from flexrel_sim.report import operating_columns
+from flexrel_sim.scenario.schema import MODEL_SECTIONS
 from flexrel_sim.simulation import Summary
+from flexrel_sim.study.result import ENVIRONMENT
 
 if TYPE_CHECKING:
     from flexrel_sim.api import Run
@@ -54,8 +56,8 @@ def show_run(finished: Run) -> None:
     result = finished.result
     width = None if sys.stdout.isatty() else _WIDTH_OFF_TERMINAL
     console = Console(width=width, highlight=False)
-    # Points that differ only in settings without effect share a profile: one row says it.
-    front = {p.profile.key: p for p in reversed(result.base_environment) if p.on_front}
+    # Points that differ only in settings without effect are the same: one row says it.
+    front = {_identity(p): p for p in reversed(result.base_environment) if p.on_front}
     shown = list(front.values())
     shown.sort(key=lambda point: (not point.chosen, point.index))
     unstable = sum(not isinstance(point.outcome, Summary) for point in result.points)
@@ -76,6 +78,18 @@ def show_run(finished: Run) -> None:
             click.echo(f"picture   {picture}")
 
 
+def _identity(point: PointResult) -> tuple[str, str]:
+    system = point.scenario.model_dump_json(exclude=set(MODEL_SECTIONS))
+    return point.profile.key, system
+
+
+def _swept_besides(points: list[PointResult]) -> list[str]:
+    """Name the swept keys of the system that tell these points apart and have no column."""
+    sections = {*MODEL_SECTIONS, *ENVIRONMENT}
+    swept = dict.fromkeys(path for point in points for path in point.values)
+    return [path for path in swept if path.partition(".")[0] not in sections]
+
+
 def _table(finished: Run, points: list[PointResult], width: int) -> Table:
     table = Table(
         title=f"{finished.result.scenario_file.scenario.name}: Pareto front",
@@ -87,6 +101,9 @@ def _table(finished: Run, points: list[PointResult], width: int) -> Table:
     table.add_column("point", justify="right")
     table.add_column("pruning", min_width=14)
     table.add_column("cut", min_width=8)
+    besides = _swept_besides(points)
+    for path in besides:
+        table.add_column(path, min_width=len(path))
     wide = width >= _WIDTH_OF_INTERVALS
     level = " [95 %]" if wide else ""
     for head in (f"accuracy{level}", f"p95 / ms{level}", "up / B"):
@@ -98,7 +115,9 @@ def _table(finished: Run, points: list[PointResult], width: int) -> Table:
         table.add_column("missed", justify="right", no_wrap=True)
     table.add_column("busiest (load)" if wide else "busiest", min_width=7)
     for point in points:
-        table.add_row(*_cells(point, wide=wide, missed=missed))
+        cells = _cells(point, wide=wide, missed=missed)
+        cells[4:4] = [str(point.values.get(path, "")) for path in besides]
+        table.add_row(*cells)
     return table
 
 

@@ -118,14 +118,16 @@ def rank(points: Sequence[PointResult], scenario: SystemScenario) -> tuple[Point
     Returns
     -------
     tuple of PointResult
-        The points, marked.
+        The points, marked; an oracle is on no front and never chosen.
     """
     marks: dict[int, tuple[bool, bool]] = {}
     for environment in dict.fromkeys(point.environment for point in points):
         group = [
             point
             for point in points
-            if point.environment == environment and isinstance(point.outcome, Summary)
+            if point.environment == environment
+            and isinstance(point.outcome, Summary)
+            and not _knows_the_future(point)
         ]
         metrics = [point.selection_metrics() for point in group]
         on_front, best = choose(metrics, scenario.objectives, scenario.constraints)
@@ -137,3 +139,9 @@ def rank(points: Sequence[PointResult], scenario: SystemScenario) -> tuple[Point
         for point in points
         for front, chosen in [marks.get(point.index, unmarked)]
     )
+
+
+def _knows_the_future(point: PointResult) -> bool:
+    """Tell what nobody can deploy: an oracle shows how far others are, and competes with none."""
+    controller = point.scenario.controller
+    return controller is not None and controller.policy == "oracle"
