@@ -1,4 +1,4 @@
-"""The package in calls: run, simulate, prune, train a bottleneck, compare, list cuts."""
+"""The package in calls: run, simulate, prune, export, train a bottleneck, compare, list cuts."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from flexrel_sim.study import (
 )
 
 if TYPE_CHECKING:
+    from flexrel_sim.export import Told
     from flexrel_sim.measure.shipping import Shipped
     from flexrel_sim.networks.bottleneck_card import BottleneckCard, BottleneckTraining
     from flexrel_sim.placement import CutTable
@@ -30,6 +31,7 @@ __all__ = [
     "Run",
     "compare",
     "cuts",
+    "export",
     "prune",
     "run",
     "silent",
@@ -202,6 +204,45 @@ def prune(
     own = scenario_file.scenario.model_copy(update={"controller": None})
     base = replace(scenario_file, points=(Point(0, {}, own),))
     return ship(check_all(base).specs[0], Path(output))
+
+
+def export(
+    file: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    overrides: Mapping[str, Any] | None = None,
+) -> Told:
+    """Write a scenario's pruned halves, its codec and scripts that run them.
+
+    Parameters
+    ----------
+    file
+        The scenario; its sweep is left out.
+    output
+        A folder; an earlier export in it is replaced, anything else is not.
+    overrides
+        Dotted paths and values that replace the file's.
+
+    Returns
+    -------
+    Told
+        What the model card says.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault of the scenario.
+    InputError
+        If the folder holds something else, or the packages of the extra ``export`` are missing.
+    WorkError
+        If the network can't be pruned or exported. Nothing is written then.
+    """
+    scenario_file = load_scenario(Path(file), overrides)
+    base = replace(scenario_file, points=(Point(0, {}, scenario_file.scenario),))
+    spec = check_all(base).specs[0]
+    from flexrel_sim.export import EXPORT_NAMES, write_export  # noqa: PLC0415 - as above
+
+    with result_folder(Path(output), EXPORT_NAMES) as folder:
+        return write_export(spec, folder)
 
 
 def train_bottleneck(

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from flexrel_sim.cli.cuts import cuts
+from flexrel_sim.cli.exporting import export
 from flexrel_sim.cli.link import link
 from flexrel_sim.cli.listing import criteria, datasets, devices, networks
 from flexrel_sim.cli.pruning import compare, prune
@@ -59,8 +60,8 @@ def app(debug: bool) -> None:
 
 
 for _command in (
-    run, simulate, prune, compare, cuts, link, validate, schema, train, train_bottleneck, networks,
-    datasets, criteria, devices,
+    run, simulate, prune, export, compare, cuts, link, validate, schema, train, train_bottleneck,
+    networks, datasets, criteria, devices,
 ):  # fmt: skip
     app.add_command(_command)
 

@@ -46,6 +46,13 @@ class ImageCodec:
         quality = self._quality
         return self.form if quality is None else f"{self.form}-{quality}"
 
+    @property
+    def save_options(self) -> dict[str, Any]:
+        """What is said to the library besides the form."""
+        if self._quality is not None:
+            return {"quality": self._quality}
+        return {"lossless": True} if self.form == "webp" else {}
+
     def encode(self, tensor: NDArray[np.float32]) -> bytes:
         """Encode one image.
 
@@ -71,7 +78,7 @@ class ImageCodec:
         pixels = np.rint(tensor * np.float32(255)).astype(np.uint8)
         image = Image.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, 2))
         file = io.BytesIO()
-        image.save(file, self.form, **self._options)
+        image.save(file, self.form, **self.save_options)
         body = file.getvalue()
         return framed(body, self.name, tensor.shape) if self.checksum else body
 
@@ -129,12 +136,6 @@ class ImageCodec:
         if self.form == "jpeg":
             return self.quality or DEFAULT_JPEG_QUALITY
         return self.quality if self.form == "webp" else None
-
-    @property
-    def _options(self) -> dict[str, Any]:
-        if self._quality is not None:
-            return {"quality": self._quality}
-        return {"lossless": True} if self.form == "webp" else {}
 
 
 def _demand_image(shape: tuple[int, ...]) -> None:

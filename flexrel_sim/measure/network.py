@@ -31,7 +31,7 @@ from flexrel_sim.threads import one_thread
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Traced", "measure_cuts", "measure_network", "traced"]
+__all__ = ["Ready", "Traced", "measure_cuts", "measure_network", "ready", "traced"]
 
 _BATCH = 250
 
@@ -85,6 +85,29 @@ class _Measured:
         return split_graph(self.graph, self.cut)[1]
 
 
+@dataclass(frozen=True)
+class Ready:
+    """A pruned network with all that its operating points need to be measured.
+
+    Parameters
+    ----------
+    whole
+        The network, a bottleneck in it where there is one.
+    samples
+        All samples of the points.
+    points
+        Every point, the cut that it names or that is best for it, its codecs, and what its profile
+        says of the cut.
+    calibration
+        What choosing the weights cost.
+    """
+
+    whole: Traced
+    samples: EvaluationSamples
+    points: tuple[tuple[MeasureSpec, str, _Codecs, dict[str, Any]], ...]
+    calibration: Calibration
+
+
 def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
     """Measure all operating points of one pruned network.
 
@@ -104,40 +127,63 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
         If the network gives numbers that can't be encoded (NaN, infinity), or does work whose cost
         is not known.
     """
-    first = specs[0]
     with one_thread():
-        network = load_network(first.card_file)
-        samples = samples_of(first)
-        images = np.concatenate([samples.validation.images, samples.test.images])
-        labels = np.concatenate([samples.validation.labels, samples.test.labels])
-        tensors = torch.from_numpy(images)
         try:
-            dense_macs = sum(cost.macs for cost in count(trace(network), tensors[:1]))
-            has_batch_norms = any(isinstance(part, nn.BatchNorm2d) for part in network.modules())
-            pruned = prune_point(first, network, samples)
-            whole = traced(put_in(first, pruned.network), tensors[:2])
-            points = _chosen([at_bottleneck(spec) for spec in specs], whole, tensors)
-            asked = [_question(spec, cut, whole.graph, samples) for spec, cut, _ in points]
-            found = measure_cuts(whole.graph, asked, tensors)
-            data = first.scenario.data
-            passes = forward_passes(
-                first.scenario.pruning,
-                data.calibration,
-                data.validation,
-                batch_norms=has_batch_norms,
-            )
-            calibration = Calibration(
-                data.calibration, passes, dense_macs, pruned.seconds, pruned.choice
-            )
+            found = ready(specs)
+            samples = found.samples
+            images = np.concatenate([samples.validation.images, samples.test.images])
+            labels = np.concatenate([samples.validation.labels, samples.test.labels])
+            asked = [(cut, codecs) for _, cut, codecs, _ in found.points]
+            measured = measure_cuts(found.whole.graph, asked, torch.from_numpy(images))
             return [
                 replace(
-                    _profile(spec, whole, measured, labels, calibration),
+                    _profile(spec, found.whole, outcome, labels, found.calibration),
                     operating_point=spec.operating_point | {"split": split},
                 )
-                for (spec, _, split), measured in zip(points, found, strict=True)
+                for (spec, _, _, split), outcome in zip(found.points, measured, strict=True)
             ]
         except ValueError as error:
-            raise WorkError(f"{first.card_file.file}: can't be measured: {error}") from None
+            raise WorkError(f"{specs[0].card_file.file}: can't be measured: {error}") from None
+
+
+def ready(specs: Sequence[MeasureSpec]) -> Ready:
+    """Prune a network, put in a bottleneck, choose cuts and fit codecs.
+
+    Parameters
+    ----------
+    specs
+        Operating points that share model, data and pruning.
+
+    Returns
+    -------
+    Ready
+        What is measured, and what is exported.
+
+    Raises
+    ------
+    ValueError
+        If the network can't be pruned or traced.
+    """
+    first = specs[0]
+    network, samples, data = load_network(first.card_file), samples_of(first), first.scenario.data
+    images = torch.from_numpy(samples.validation.images)
+    dense_macs = sum(cost.macs for cost in count(trace(network), images[:1]))
+    has_batch_norms = any(isinstance(part, nn.BatchNorm2d) for part in network.modules())
+    pruned = prune_point(first, network, samples)
+    whole = traced(put_in(first, pruned.network), images[:2])
+    points = _chosen([at_bottleneck(spec) for spec in specs], whole, images)
+    passes = forward_passes(
+        first.scenario.pruning, data.calibration, data.validation, batch_norms=has_batch_norms
+    )
+    return Ready(
+        whole,
+        samples,
+        tuple(
+            (spec, cut, _codecs(spec, cut, whole.graph, samples), split)
+            for spec, cut, split in points
+        ),
+        Calibration(data.calibration, passes, dense_macs, pruned.seconds, pruned.choice),
+    )
 
 
 def traced(network: nn.Module, images: Tensor) -> Traced:
@@ -240,8 +286,7 @@ def _chosen(
         if spec.seeks_best:
             codec = codec_of(spec.scenario.codec)
             if codec not in payloads:
-                some = images[: min(_CHOOSING, spec.scenario.data.validation)]
-                payloads[codec] = mean_payloads(whole.graph, codec, some)
+                payloads[codec] = mean_payloads(whole.graph, codec, images[:_CHOOSING])
             known = payloads[codec]
             best = choose_cut(spec, whole.graph, whole.costs, known, whole.answer_bytes)
             cut, split = best.cut, {"cut": best.cut, "best": best.estimate}
@@ -249,12 +294,10 @@ def _chosen(
     return found
 
 
-def _question(
-    spec: MeasureSpec, cut: str, graph: Graph, samples: EvaluationSamples
-) -> tuple[str, _Codecs]:
+def _codecs(spec: MeasureSpec, cut: str, graph: Graph, samples: EvaluationSamples) -> _Codecs:
     images, labels = samples.calibration.images, samples.calibration.labels
     tensors = torch.from_numpy(images), torch.from_numpy(labels)
-    return cut, fitted_codecs(spec.scenario.codec, graph, graph.cut(cut), *tensors)
+    return fitted_codecs(spec.scenario.codec, graph, graph.cut(cut), *tensors)
 
 
 def _profile(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from flexrel_sim.errors import InputError
@@ -31,20 +32,22 @@ _OWN_NAMES = frozenset(
         "kept.csv",
         "savings.csv",
         "report.md",
+        "*.png",
+        "*.svg",
     }
 )
 
-_PICTURE_SUFFIXES = (".png", ".svg")
-
 
 @contextmanager
-def result_folder(target: Path) -> Iterator[Path]:
+def result_folder(target: Path, own: Iterable[str] = _OWN_NAMES) -> Iterator[Path]:
     """Write results beside their place, and move them there at the end.
 
     Parameters
     ----------
     target
         Where the results belong.
+    own
+        Names, or patterns, of what an earlier result may have left there.
 
     Yields
     ------
@@ -61,7 +64,7 @@ def result_folder(target: Path) -> Iterator[Path]:
         target = target.resolve()
         if target.exists() and not target.is_dir():
             raise InputError(f"{target}: must be a folder, and is a file; give another with -o")
-        foreign = _foreign(target)
+        foreign = _foreign(target, own)
         if foreign:
             raise InputError(
                 f"{target}: must be empty or hold an earlier result only, and holds {foreign!r};"
@@ -81,11 +84,11 @@ def result_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _foreign(target: Path) -> str | None:
+def _foreign(target: Path, own: Iterable[str]) -> str | None:
     """Name something in a folder that no run of ours wrote, if there is any."""
     names = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
     for name in names:
-        if name not in _OWN_NAMES and not name.endswith(_PICTURE_SUFFIXES):
+        if not any(fnmatchcase(name, pattern) for pattern in own):
             return name
     if not names:
         return None

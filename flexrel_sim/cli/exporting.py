@@ -1,0 +1,40 @@
+"""`export`: halves that run without this package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["export"]
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("file", type=_PATH)
+@click.option("-o", "--output", type=_PATH, required=True, help="Folder to write.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Replace a key of the scenario, such as split.cut=pool1; may be repeated.",
+)
+def export(file: Path, output: Path, settings: tuple[str, ...]) -> None:
+    """Export both halves of the pruned network of the scenario in FILE.
+
+    Writes ONNX files, torch.export programs, the codec, a model card and two scripts that need
+    only ONNX Runtime, NumPy and the codec's library. Its sweep is left out.
+    """
+    from flexrel_sim import api
+    from flexrel_sim.scenario import parse_override
+
+    told = api.export(file, output, dict(parse_override(text) for text in settings))
+    accuracy = told.accuracy
+    interval = f"[{accuracy.low:.4f}, {accuracy.high:.4f}]"
+    click.echo(f"accuracy  {accuracy.value:.4f} {interval}")
+    click.echo(f"payload   {told.payload_bytes:,.1f} B in the mean")
+    click.echo(f"ONNX      differs from torch by {told.difference:.1e} at most")
+    for written in sorted(output.iterdir()):
+        click.echo(f"file      {written}")

@@ -1,0 +1,157 @@
+"""What the exported folder says of itself: the codec as data, and the model card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from string import Template
+from typing import Any
+
+import yaml
+
+from flexrel_sim.codec import AnyCodec, ChannelCodec
+from flexrel_sim.partition import EDGE, SERVER
+from flexrel_sim.statistics import Estimate
+from flexrel_sim.version import __version__
+
+__all__ = ["Told", "card_text", "channels_of", "codec_json"]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is measured of an export.
+
+    Parameters
+    ----------
+    network, cut
+        Their names.
+    codecs
+        What encodes each tensor that crosses.
+    tensors
+        Name of the operation that gave each, and its shape.
+    image_shape
+        Shape of an image.
+    accuracy
+        On the scenario's test samples, with the codec.
+    payload_bytes
+        Mean of the same samples.
+    difference
+        Largest difference of the ONNX files' answers from torch's, on some of them.
+    macs, weights
+        Of the halves.
+    operating_point
+        The scenario's model sections, resolved.
+    packages
+        Packages that the scripts need.
+    """
+
+    network: str
+    cut: str
+    codecs: tuple[AnyCodec, ...]
+    tensors: tuple[tuple[str, tuple[int, ...]], ...]
+    image_shape: list[int]
+    accuracy: Estimate
+    payload_bytes: float
+    difference: float
+    macs: tuple[int, int]
+    weights: tuple[int, int]
+    operating_point: dict[str, Any]
+    packages: tuple[str, ...]
+
+
+def codec_json(told: Told) -> str:
+    """Give the content of ``codec.json``, which both scripts read."""
+    tensors = [
+        {"name": f"tensor_{place}", "operation": name, "shape": list(shape), **channels_of(codec)}
+        for place, (codec, (name, shape)) in enumerate(zip(told.codecs, told.tensors, strict=True))
+    ]
+    data = {
+        "codec": told.operating_point["codec"],
+        "names": [codec.name for codec in told.codecs],
+        "tensors": tensors,
+        "written_by": f"flexrel_sim {__version__}",
+    }
+    return json.dumps(data, indent=1) + "\n"
+
+
+def channels_of(codec: AnyCodec) -> dict[str, Any]:
+    """Give which channels are sent, and what the others are taken for, if not all are sent."""
+    if not isinstance(codec, ChannelCodec):
+        return {}
+    return {"sent": list(codec.sent), "fill": list(codec.fill)}
+
+
+def card_text(told: Told) -> str:
+    """Give the content of ``model_card.md``: data for programs first, then words."""
+    head_macs, tail_macs = told.macs
+    head_weights, tail_weights = told.weights
+    data = {
+        "network": told.network,
+        "cut": told.cut,
+        "codec": [codec.name for codec in told.codecs],
+        "image": {"shape": told.image_shape, "dtype": "float32", "range": [0, 1]},
+        "accuracy": {
+            "value": told.accuracy.value,
+            "low": told.accuracy.low,
+            "high": told.accuracy.high,
+        },
+        "mean_payload_bytes": told.payload_bytes,
+        "head": {"macs": head_macs, "weights": head_weights},
+        "tail": {"macs": tail_macs, "weights": tail_weights},
+        "largest_difference": told.difference,
+        "python_packages": list(told.packages),
+        "operating_point": told.operating_point,
+        "written_by": f"flexrel_sim {__version__}",
+    }
+    front = yaml.safe_dump(_plain(data), sort_keys=False, allow_unicode=True)
+    return f"---\n{front}---\n\n{_words(told)}"
+
+
+def _plain(data: Any) -> Any:
+    # Tuples and numbers of numpy would become tags that only Python reads.
+    return json.loads(json.dumps(data, default=str))
+
+
+_WORDS = """\
+# $network, cut at $cut
+
+$halves
+The batch is the first axis, of any size. Pixels are scaled inside of the network: it takes images
+as they are, float32 in 0..1. Weights are stored as float32, those that are zero or rounded among
+them: only filters that were removed make the files smaller.
+
+Accuracy on $test test samples that no training saw, with the codec: $accuracy, 95 % interval
+$low to $high. The mean payload is $payload bytes. ONNX Runtime's values differ from torch's by
+$difference at most; where numbers are rounded for sending, such a difference may round one to its
+other neighbour.
+
+```
+$commands
+```
+
+The scripts need $packages.
+`*.pt2` are the same halves for `torch.export.load`; they give a tuple of tensors.
+`sha256sum -c SHA256SUMS` tells whether a file has changed.
+"""
+
+
+def _words(told: Told) -> str:
+    halves = {
+        EDGE: "All of it is in `head.onnx`; nothing is sent, so there is no tail and no codec.",
+        SERVER: "The input is sent as it is, so there is no `head.onnx`: `run_head.py` only"
+        " encodes, and `tail.onnx` is the whole network.",
+    }.get(told.cut, f"`head.onnx` ends, and `tail.onnx` starts, after `{told.cut}`.")
+    commands = "python run_head.py images.npy payloads\npython run_tail.py payloads answers.npy"
+    return Template(_WORDS).substitute(
+        network=told.network,
+        cut=told.cut,
+        halves=halves,
+        test=told.operating_point["data"]["test"],
+        accuracy=f"{told.accuracy.value:.4f}",
+        low=f"{told.accuracy.low:.4f}",
+        high=f"{told.accuracy.high:.4f}",
+        payload=f"{told.payload_bytes:,.1f}",
+        difference=f"{told.difference:.1e}",
+        commands="python run_head.py images.npy answers.npy" if told.cut == EDGE else commands,
+        packages=", ".join(told.packages),
+    )

@@ -1,0 +1,149 @@
+"""A scenario's operating point as halves that run without this package."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from flexrel_sim.errors import WorkError
+from flexrel_sim.export.card import Told, card_text, codec_json
+from flexrel_sim.export.files import demand_onnx, exported, largest_difference
+from flexrel_sim.export.scripts import Script, head_script, tail_script
+from flexrel_sim.measure import MeasureSpec
+from flexrel_sim.measure.layers import layers_of
+from flexrel_sim.measure.network import Ready, measure_cuts, ready
+from flexrel_sim.partition import EDGE, SERVER, split_graph
+from flexrel_sim.profile import Layer
+from flexrel_sim.statistics import wilson_interval
+from flexrel_sim.threads import one_thread
+from flexrel_sim.version import __version__
+
+__all__ = ["EXPORT_NAMES", "write_export"]
+
+EXPORT_NAMES: Final = frozenset(
+    {
+        *("head.onnx", "tail.onnx", "head.pt2", "tail.pt2", "run_head.py", "run_tail.py"),
+        *("codec.json", "model_card.md", "provenance.json", "SHA256SUMS"),
+    }
+)
+"""All that an export may write."""
+
+_TRIED = 8
+"""Test samples on which the files are compared with torch."""
+
+
+def write_export(spec: MeasureSpec, folder: Path) -> Told:
+    """Prune, cut and export a network.
+
+    Parameters
+    ----------
+    spec
+        The operating point.
+    folder
+        An empty folder, which gets all files.
+
+    Returns
+    -------
+    Told
+        What the model card says.
+
+    Raises
+    ------
+    InputError
+        If what writes ONNX files is not installed.
+    WorkError
+        If the network can't be pruned or exported, or answers otherwise from its files.
+    """
+    demand_onnx()
+    with one_thread():
+        try:
+            found = ready([spec])
+            told, scripts = _halves(spec, found, folder)
+        except ValueError as error:
+            raise WorkError(f"{spec.card_file.file}: can't be exported: {error}") from None
+    for name, script in scripts.items():
+        (folder / name).write_text(script.text, encoding="utf-8")
+    if told.codecs:
+        (folder / "codec.json").write_text(codec_json(told), encoding="utf-8")
+    (folder / "model_card.md").write_text(card_text(told), encoding="utf-8")
+    versions = {name: version(name) for name in ("torch", "onnx", "onnxscript", "onnxruntime")}
+    provenance = {"versions": {"flexrel_sim": __version__} | versions, "from": spec.provenance}
+    (folder / "provenance.json").write_text(json.dumps(provenance, indent=1) + "\n")
+    sums = [
+        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n"
+        for file in sorted(folder.iterdir())
+    ]
+    (folder / "SHA256SUMS").write_text("".join(sums), encoding="utf-8")
+    return told
+
+
+def _halves(spec: MeasureSpec, found: Ready, folder: Path) -> tuple[Told, dict[str, Script]]:
+    """Write the halves; give what is known of them, and their scripts."""
+    graph, test = found.whole.graph, found.samples.test
+    _, name, codecs, split = found.points[0]
+    cut = graph.cut(name)
+    head, tail = split_graph(graph, cut)
+    images = torch.from_numpy(test.images)
+    with torch.inference_mode():
+        boundary = head(images[:_TRIED])
+        tensors = boundary if isinstance(boundary, tuple) else (boundary,)
+    inputs = [f"tensor_{place}" for place in range(len(tensors))]
+    difference = 0.0
+    if cut.name != SERVER:
+        outputs = ["logits"] if cut.name == EDGE else inputs
+        difference = _write(folder / "head", head, [images[:_TRIED]], ["image"], outputs)
+    if cut.name != EDGE:
+        apart = _write(folder / "tail", tail, list(tensors), inputs, ["logits"])
+        difference = max(difference, apart)
+    network, shape = spec.card_file.card.name, list(images.shape[1:])
+    # A cut behind a bottleneck has the name of its encoder.
+    scripts = {"run_head.py": head_script(network, cut.name, codecs, shape)}
+    if cut.name != EDGE:
+        scripts["run_tail.py"] = tail_script(network, cut.name, codecs)
+    (measured,) = measure_cuts(graph, [(name, codecs)], images)
+    layers = layers_of(graph, name, found.whole.costs)
+    told = Told(
+        network=network,
+        cut=cut.name,
+        codecs=codecs,
+        tensors=tuple(
+            (graph.names[value], tuple(tensor.shape[1:]))
+            for value, tensor in zip(cut.values, tensors, strict=True)
+        )
+        if codecs
+        else (),
+        image_shape=shape,
+        accuracy=wilson_interval(int((measured.answers == test.labels).sum()), len(test.labels)),
+        payload_bytes=float(measured.payload_bytes.mean()),
+        difference=difference,
+        macs=_sums(layers, lambda layer: layer.macs),
+        weights=_sums(layers, lambda layer: layer.weights),
+        operating_point=spec.operating_point | {"split": split},
+        packages=tuple(sorted({name for one in scripts.values() for name in one.packages})),
+    )
+    return told, scripts
+
+
+def _write(
+    file: Path, half: nn.Module, example: list[Tensor], inputs: list[str], outputs: list[str]
+) -> float:
+    """Export one half for any batch; give how far its answers are from torch's."""
+    # A tensor of inference mode can't be traced.
+    tensors = [tensor.clone() for tensor in example]
+    onnx, pt2 = exported(half, tensors, inputs, outputs)
+    difference = largest_difference(onnx, half, tensors)
+    file.with_suffix(".onnx").write_bytes(onnx)
+    file.with_suffix(".pt2").write_bytes(pt2)
+    return difference
+
+
+def _sums(layers: Sequence[Layer], count: Callable[[Layer], int]) -> tuple[int, int]:
+    sides = [[count(layer) for layer in layers if layer.side == side] for side in ("head", "tail")]
+    return sum(sides[0]), sum(sides[1])

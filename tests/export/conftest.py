@@ -1,0 +1,3 @@
+from tests.measure.conftest import folder, tiny
+
+__all__ = ["folder", "tiny"]

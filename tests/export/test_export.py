@@ -1,0 +1,262 @@
+"""Exported halves, run without this package, against the operating point that was measured."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+from numpy.typing import NDArray
+
+from flexrel_sim import api
+from flexrel_sim.cli import app
+from flexrel_sim.codec import Codec, ImageCodec
+from flexrel_sim.errors import InputError, WorkError
+from flexrel_sim.export import EXPORT_NAMES, Told, files, write_export
+from flexrel_sim.export.files import exported, largest_difference
+from flexrel_sim.measure import MeasureSpec
+from flexrel_sim.measure.bottleneck import make_bottleneck
+from flexrel_sim.measure.network import measure_network, ready
+from flexrel_sim.networks import CardFile, load_card
+from flexrel_sim.networks.bottleneck_card import BottleneckTraining, load_bottleneck_card
+from flexrel_sim.partition import split_graph
+from tests.measure.scenarios import spec_of
+from tests.measure.test_check import TEXT, residual
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Deployed:
+    """An export, and what its scripts made of the test samples."""
+
+    folder: Path
+    told: Told
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    answers: NDArray[np.float32]
+
+    @property
+    def accuracy(self) -> float:
+        return float((self.answers.argmax(1) == self.labels).mean())
+
+    def payloads(self, place: int = 0) -> list[bytes]:
+        files = sorted((self.folder.parent / "payloads").glob(f"*-{place}.bin"))
+        return [file.read_bytes() for file in files]
+
+
+def command(script: Path, *words: object) -> None:
+    """Run a script as another machine would: isolated, so that this package can't be imported."""
+    blocked = "import sys; sys.modules['flexrel_sim'] = sys.modules['torch'] = None; "
+    call = (
+        f"import runpy; sys.argv = sys.argv[1:]; runpy.run_path({str(script)!r}, None, '__main__')"
+    )
+    arguments = [sys.executable, "-I", "-c", blocked + call, str(script), *map(str, words)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def deploy(spec: MeasureSpec, place: Path) -> Deployed:
+    folder = place / "export"
+    folder.mkdir()
+    told = write_export(spec, folder)
+    test = ready([spec]).samples.test
+    np.save(place / "images.npy", test.images)
+    if told.cut == "edge":
+        command(folder / "run_head.py", place / "images.npy", place / "answers.npy")
+    else:
+        command(folder / "run_head.py", place / "images.npy", place / "payloads")
+        command(folder / "run_tail.py", place / "payloads", place / "answers.npy")
+    answers = np.load(place / "answers.npy")
+    return Deployed(folder, told, test.images, test.labels, answers)
+
+
+def halves(spec: MeasureSpec) -> tuple[torch.nn.Module, torch.nn.Module]:
+    found = ready([spec])
+    return split_graph(found.whole.graph, found.whole.graph.cut(found.points[0][1]))
+
+
+def names(folder: Path) -> set[str]:
+    return {file.name for file in folder.iterdir()}
+
+
+def test_the_scripts_answer_as_the_measured_network_and_removed_filters_are_gone(
+    tiny: CardFile, tmp_path: Path
+) -> None:
+    pruning = {"granularity": "filters", "ratio": 0.4}
+    spec = spec_of(tiny, pruning=pruning, codec={"dtype": "float32", "compress": "zstd"})
+    found = deploy(spec, tmp_path)
+    (profile,) = measure_network([spec])
+    head, tail = halves(spec)
+    with torch.inference_mode():
+        expected = tail(head(torch.from_numpy(found.images))).numpy()
+    np.testing.assert_allclose(found.answers, expected, rtol=0, atol=1e-4)
+    assert found.accuracy == profile.accuracy.value == found.told.accuracy.value
+    assert found.told.payload_bytes == pytest.approx(profile.payload_bytes.mean(), rel=0.01)
+    # What is in the files is the pruned network, and no more.
+    for name, half in (("head", head), ("tail", tail)):
+        model = onnx.load(found.folder / f"{name}.onnx")
+        stored = sum(int(np.prod(part.dims)) for part in model.graph.initializer if part.dims)
+        held = sum(parameter.numel() for parameter in half.parameters())
+        assert held <= stored <= held + 8
+    dense = spec_of(tiny, codec={"dtype": "float32"})
+    assert sum(found.told.weights) < sum(
+        p.numel() for half in halves(dense) for p in half.parameters()
+    )
+
+
+def test_numbers_that_are_rounded_are_those_of_the_codec(tiny: CardFile, tmp_path: Path) -> None:
+    spec = spec_of(tiny, codec={"dtype": "uint8", "compress": "zstd"})
+    found, codec = deploy(spec, tmp_path), Codec("uint8", "zstd")
+    head, tail = halves(spec)
+    payloads = found.payloads()
+    assert len(payloads) == len(found.images)
+    received = [codec.decode(payload, (6, 4, 4)) for payload in payloads]
+    with torch.inference_mode():
+        sent = head(torch.from_numpy(found.images)).numpy()
+        expected = tail(torch.from_numpy(np.stack(received))).numpy()
+    # The bound is of rounding; ONNX Runtime's own rounding comes on top.
+    for got, tensor in zip(received, sent, strict=True):
+        assert (np.abs(got - tensor) <= codec.bound(tensor) + 1e-5).all()
+    np.testing.assert_allclose(found.answers, expected, rtol=0, atol=1e-4)
+    assert found.accuracy == pytest.approx(found.told.accuracy.value, abs=1 / len(found.labels))
+
+
+def test_on_the_edge_there_is_one_half_and_nothing_is_sent(tiny: CardFile, tmp_path: Path) -> None:
+    spec = spec_of(tiny, split={"cut": "edge"})
+    found = deploy(spec, tmp_path)
+    gone = {"tail.onnx", "tail.pt2", "run_tail.py", "codec.json"}
+    assert names(found.folder) == EXPORT_NAMES - gone
+    with torch.inference_mode():
+        expected = halves(spec)[0](torch.from_numpy(found.images)).numpy()
+    np.testing.assert_allclose(found.answers, expected, rtol=0, atol=1e-4)
+    assert found.accuracy == found.told.accuracy.value
+    assert "there is no tail" in (found.folder / "model_card.md").read_text()
+
+
+def test_on_the_server_the_first_half_encodes_images_only(tiny: CardFile, tmp_path: Path) -> None:
+    spec = spec_of(tiny, split={"cut": "server"}, codec={"image": {"format": "png"}})
+    found = deploy(spec, tmp_path)
+    assert names(found.folder) == EXPORT_NAMES - {"head.onnx", "head.pt2"}
+    codec = ImageCodec("png")
+    assert found.payloads() == [codec.encode(image) for image in found.images]
+    assert found.accuracy == found.told.accuracy.value
+    assert "onnxruntime" not in (found.folder / "run_head.py").read_text()
+    assert "there is no `head.onnx`" in (found.folder / "model_card.md").read_text()
+
+
+def test_several_tensors_with_channels_of_their_own_cross_as_files_of_their_own(
+    folder: Path, tmp_path: Path
+) -> None:
+    residual(folder)
+    codec = {"dtype": "float32", "channels": 0.5, "sparse": "bitmap", "compress": "lz4"}
+    spec = spec_of(load_card(folder / "tiny.yaml"), split={"cut": "layer1.0.conv1"}, codec=codec)
+    found = deploy(spec, tmp_path)
+    told = json.loads((found.folder / "codec.json").read_text())["tensors"]
+    assert [about["name"] for about in told] == ["tensor_0", "tensor_1"]
+    assert [len(about["sent"]) for about in told] == [2, 2]
+    sent = zip(found.payloads(0), found.payloads(1), strict=True)
+    means = np.mean([len(one) + len(other) for one, other in sent])
+    assert means == pytest.approx(found.told.payload_bytes, rel=0.01)
+    assert found.accuracy == found.told.accuracy.value
+
+
+def test_a_bottleneck_is_in_both_halves(tiny: CardFile, tmp_path: Path) -> None:
+    plain = spec_of(tiny, codec={"dtype": "float32"})
+    make_bottleneck(plain, tmp_path / "narrow.yaml", (2, 2), BottleneckTraining(epochs=1))
+    spec = replace(plain, bottleneck=load_bottleneck_card(tmp_path / "narrow.yaml"))
+    found = deploy(spec, tmp_path)
+    (about,) = json.loads((found.folder / "codec.json").read_text())["tensors"]
+    assert about["shape"] == [2, 2, 2]
+    assert found.accuracy == found.told.accuracy.value
+    assert set(map(len, found.payloads())) == {4 * 8 + 4}
+
+
+def test_the_command_writes_a_folder_whose_sums_and_programs_hold(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "scenario.yaml").write_text(TEXT.replace("cut: pool1", "cut: best"))
+    words = ["export", str(folder / "scenario.yaml"), "-o", str(folder / "out")]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert f"file      {folder / 'out' / 'SHA256SUMS'}" in done.output
+    out = folder / "out"
+    for line in (out / "SHA256SUMS").read_text().splitlines():
+        digest, name = line.split("  ")
+        assert hashlib.sha256((out / name).read_bytes()).hexdigest() == digest
+    front = yaml.safe_load((out / "model_card.md").read_text().split("---\n")[1])
+    assert front["operating_point"]["split"]["cut"] == front["cut"]
+    assert "best" in front["operating_point"]["split"]
+    for file in out.iterdir():
+        assert str(ROOT).encode() not in file.read_bytes()
+    # An earlier export is replaced, whole; what is not an export is kept.
+    (out / "model_card.md").write_text("old")
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert (out / "model_card.md").read_text() != "old"
+    (out / "thesis.txt").write_text("years")
+    refused = CliRunner().invoke(app, words)
+    assert refused.exit_code == 2
+    assert "must be empty or hold an earlier result only, and holds 'thesis.txt'" in refused.stderr
+    (out / "thesis.txt").unlink()
+    monkeypatch.setattr(files, "_NEEDED", ("onnx", "onnx_that_nobody_has"))
+    before = (out / "SHA256SUMS").read_bytes()
+    absent = CliRunner().invoke(app, words)
+    assert absent.exit_code == 2
+    assert "export needs onnx_that_nobody_has: install" in absent.stderr
+    assert "flexrel_sim[export]" in absent.stderr
+    assert (out / "SHA256SUMS").read_bytes() == before
+
+
+def test_programs_for_torch_do_the_same_for_any_batch(tiny: CardFile, tmp_path: Path) -> None:
+    spec = spec_of(tiny)
+    write_export(spec, tmp_path)
+    images = torch.from_numpy(ready([spec]).samples.test.images)
+    tensor = images
+    for name, half in zip(("head", "tail"), halves(spec), strict=True):
+        program = torch.export.load(tmp_path / f"{name}.pt2").module()
+        with torch.no_grad():
+            for batch in (tensor[:1], tensor[:7]):
+                assert torch.equal(program(batch)[0], half(batch))
+            tensor = half(tensor)
+
+
+def test_what_torch_can_not_export_and_files_that_answer_otherwise_are_refused(
+    tiny: CardFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Decides(torch.nn.Module):
+        def forward(self, tensor: torch.Tensor) -> torch.Tensor:
+            return tensor if tensor.sum() > 0 else -tensor
+
+    example = [torch.rand(2, 3)]
+    with pytest.raises(ValueError, match="torch can't export it: "):
+        exported(Decides(), example, ["image"], ["logits"])
+    doubled, _ = exported(torch.nn.Linear(3, 3), example, ["image"], ["logits"])
+    with pytest.raises(ValueError, match="ONNX Runtime's values differ from torch's by"):
+        largest_difference(doubled, torch.nn.Linear(3, 3), example)
+
+    def fails(*_: Any) -> None:
+        raise ValueError("no")
+
+    monkeypatch.setattr("flexrel_sim.export.write.exported", fails)
+    with pytest.raises(WorkError, match="can't be exported: no"):
+        write_export(spec_of(tiny), tmp_path)
+
+
+def test_a_folder_of_a_study_is_not_replaced_by_an_export(folder: Path) -> None:
+    (folder / "scenario.yaml").write_text(TEXT)
+    study = folder / "study"
+    study.mkdir()
+    (study / "summary.json").write_text("{}")
+    (study / "provenance.json").write_text('{"versions": {"flexrel_sim": "0"}}')
+    with pytest.raises(InputError, match="holds 'summary.json'"):
+        api.export(folder / "scenario.yaml", study)
