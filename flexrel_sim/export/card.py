@@ -37,6 +37,8 @@ class Told:
         Mean of the same samples.
     difference
         Largest difference of the ONNX files' answers from torch's, on some of them.
+    any_batch
+        Whether the files take any number of samples; one otherwise.
     macs, weights
         Of the halves.
     operating_point
@@ -53,6 +55,7 @@ class Told:
     accuracy: Estimate
     payload_bytes: float
     difference: float
+    any_batch: bool
     macs: tuple[int, int]
     weights: tuple[int, int]
     operating_point: dict[str, Any]
@@ -98,6 +101,7 @@ def card_text(told: Told) -> str:
         "mean_payload_bytes": told.payload_bytes,
         "head": {"macs": head_macs, "weights": head_weights},
         "tail": {"macs": tail_macs, "weights": tail_weights},
+        "batch": "any" if told.any_batch else 1,
         "largest_difference": told.difference,
         "python_packages": list(told.packages),
         "operating_point": told.operating_point,
@@ -116,7 +120,7 @@ _WORDS = """\
 # $network, cut at $cut
 
 $halves
-The batch is the first axis, of any size. Pixels are scaled inside of the network: it takes images
+The first axis is the batch, of $batch. Pixels are scaled inside of the network: it takes images
 as they are, float32 in 0..1. Weights are stored as float32, those that are zero or rounded among
 them: only filters that were removed make the files smaller.
 
@@ -146,6 +150,7 @@ def _words(told: Told) -> str:
         network=told.network,
         cut=told.cut,
         halves=halves,
+        batch="any size" if told.any_batch else "one sample: the network's code allows no other",
         test=told.operating_point["data"]["test"],
         accuracy=f"{told.accuracy.value:.4f}",
         low=f"{told.accuracy.low:.4f}",

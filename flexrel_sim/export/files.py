@@ -7,14 +7,16 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from flexrel_sim.errors import InputError
 
-__all__ = ["Half", "demand_onnx", "exported", "largest_difference"]
+__all__ = ["Exported", "Half", "demand_onnx", "exported", "largest_difference"]
 
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
@@ -54,75 +56,110 @@ def demand_onnx() -> None:
         )
 
 
+@dataclass(frozen=True)
+class Exported:
+    """A half as the contents of files.
+
+    Parameters
+    ----------
+    onnx, pt2
+        Of a ``.onnx`` and of a ``.pt2`` file. Where in the code an operation was called is in
+        neither: that would be paths of this machine.
+    any_batch
+        Whether they take any number of samples, or one.
+    """
+
+    onnx: bytes
+    pt2: bytes
+    any_batch: bool
+
+
 def exported(
     half: nn.Module, example: Sequence[Tensor], inputs: Sequence[str], outputs: Sequence[str]
-) -> tuple[bytes, bytes]:
-    """Export a half for any batch.
+) -> Exported:
+    """Export a half for any batch, or for one sample where its code allows no other.
 
     Parameters
     ----------
     half
         Head or tail, in evaluation mode.
     example
-        What it takes, of two samples.
+        What it takes, of two samples or more.
     inputs, outputs
         Names of what it takes and gives, in the file.
 
     Returns
     -------
-    onnx, pt2
-        Contents of a ``.onnx`` and of a ``.pt2`` file. Where in the code an operation was called
-        is in neither: that would be paths of this machine.
+    Exported
+        The files.
 
     Raises
     ------
     ValueError
         If torch can't export it.
     """
-    dynamic = {"tensors": tuple({0: torch.export.Dim.DYNAMIC} for _ in example)}
     with _quiet():
         try:
-            program = torch.export.export(
-                Half(half).eval(), tuple(example), dynamic_shapes=dynamic, strict=False
-            )
-            for node in program.graph.nodes:
-                node.meta.pop("stack_trace", None)
-            written = torch.onnx.export(
-                program,
-                dynamo=True,
-                input_names=list(inputs),
-                output_names=list(outputs),
-                dynamic_shapes={"tensors": tuple({0: "batch"} for _ in example)},
-                opset_version=_OPSET,
-                external_data=False,
-                verbose=False,
-            )
-        except Exception as error:  # noqa: BLE001 - whatever torch makes of a user's network
+            return _exported(half, example, inputs, outputs, any_batch=True)
+        except Exception:  # noqa: BLE001 - whatever torch makes of a user's network
+            one = [tensor[:1].clone() for tensor in example]
+        try:
+            return _exported(half, one, inputs, outputs, any_batch=False)
+        except Exception as error:  # noqa: BLE001 - as above
             told = " ".join(str(error).split())
             raise ValueError(f"torch can't export it: {told}") from None
-        if written is None:
-            raise ValueError("torch can't export it")
-        model = written.model_proto
-        del model.metadata_props[:]
-        for part in (*model.graph.node, *model.graph.value_info, *model.graph.initializer):
-            if hasattr(part, "metadata_props"):
-                del part.metadata_props[:]
-        buffer = io.BytesIO()
-        torch.export.save(program, buffer)
-    return model.SerializeToString(deterministic=True), buffer.getvalue()
 
 
-def largest_difference(onnx: bytes, half: nn.Module, example: Sequence[Tensor]) -> float:
-    """Run an ONNX file, and compare what it gives with what torch gives.
+def _exported(
+    half: nn.Module,
+    example: Sequence[Tensor],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    *,
+    any_batch: bool,
+) -> Exported:
+    axes: dict[str, Any] = {"tensors": tuple({0: torch.export.Dim.DYNAMIC} for _ in example)}
+    names: dict[str, Any] = {"tensors": tuple({0: "batch"} for _ in example)}
+    program = torch.export.export(
+        Half(half).eval(),
+        tuple(example),
+        dynamic_shapes=axes if any_batch else None,
+        strict=False,
+    )
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)
+    written = torch.onnx.export(
+        program,
+        dynamo=True,
+        input_names=list(inputs),
+        output_names=list(outputs),
+        dynamic_shapes=names if any_batch else None,
+        opset_version=_OPSET,
+        external_data=False,
+        verbose=False,
+    )
+    if written is None:
+        raise ValueError("it gave no ONNX program")
+    model = written.model_proto
+    del model.metadata_props[:]
+    for part in (*model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        del part.metadata_props[:]
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    return Exported(model.SerializeToString(deterministic=True), buffer.getvalue(), any_batch)
+
+
+def largest_difference(files: Exported, half: nn.Module, example: Sequence[Tensor]) -> float:
+    """Run the ONNX file, and compare what it gives with what torch gives.
 
     Parameters
     ----------
-    onnx
-        Content of the file.
+    files
+        What `exported` gave.
     half
         What was exported.
     example
-        What it takes.
+        What it takes; the first sample of it, where the files take one.
 
     Returns
     -------
@@ -136,7 +173,8 @@ def largest_difference(onnx: bytes, half: nn.Module, example: Sequence[Tensor]) 
     """
     import onnxruntime  # noqa: PLC0415 - an extra, and what starts it must be able to tell so
 
-    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(files.onnx, providers=["CPUExecutionProvider"])
+    example = example if files.any_batch else [tensor[:1] for tensor in example]
     names = [argument.name for argument in session.get_inputs()]
     given = {name: tensor.numpy() for name, tensor in zip(names, example, strict=True)}
     got = [torch.from_numpy(array) for array in session.run(None, given)]

@@ -91,17 +91,18 @@ def _halves(spec: MeasureSpec, found: Ready, folder: Path) -> tuple[Told, dict[s
     cut = graph.cut(name)
     head, tail = split_graph(graph, cut)
     images = torch.from_numpy(test.images)
+    # The first again at the end, so that there are two even of one sample.
+    some = images[[*range(min(_TRIED, len(images))), 0]]
     with torch.inference_mode():
-        boundary = head(images[:_TRIED])
+        boundary = head(some)
         tensors = boundary if isinstance(boundary, tuple) else (boundary,)
     inputs = [f"tensor_{place}" for place in range(len(tensors))]
-    difference = 0.0
+    tried: list[tuple[float, bool]] = []
     if cut.name != SERVER:
         outputs = ["logits"] if cut.name == EDGE else inputs
-        difference = _write(folder / "head", head, [images[:_TRIED]], ["image"], outputs)
+        tried.append(_write(folder / "head", head, [some], ["image"], outputs))
     if cut.name != EDGE:
-        apart = _write(folder / "tail", tail, list(tensors), inputs, ["logits"])
-        difference = max(difference, apart)
+        tried.append(_write(folder / "tail", tail, list(tensors), inputs, ["logits"]))
     network, shape = spec.card_file.card.name, list(images.shape[1:])
     # A cut behind a bottleneck has the name of its encoder.
     scripts = {"run_head.py": head_script(network, cut.name, codecs, shape)}
@@ -122,7 +123,8 @@ def _halves(spec: MeasureSpec, found: Ready, folder: Path) -> tuple[Told, dict[s
         image_shape=shape,
         accuracy=wilson_interval(int((measured.answers == test.labels).sum()), len(test.labels)),
         payload_bytes=float(measured.payload_bytes.mean()),
-        difference=difference,
+        difference=max(difference for difference, _ in tried),
+        any_batch=all(any_batch for _, any_batch in tried),
         macs=_sums(layers, lambda layer: layer.macs),
         weights=_sums(layers, lambda layer: layer.weights),
         operating_point=spec.operating_point | {"split": split},
@@ -133,15 +135,15 @@ def _halves(spec: MeasureSpec, found: Ready, folder: Path) -> tuple[Told, dict[s
 
 def _write(
     file: Path, half: nn.Module, example: list[Tensor], inputs: list[str], outputs: list[str]
-) -> float:
-    """Export one half for any batch; give how far its answers are from torch's."""
+) -> tuple[float, bool]:
+    """Export one half; give how far its answers are from torch's, and if it takes any batch."""
     # A tensor of inference mode can't be traced.
     tensors = [tensor.clone() for tensor in example]
-    onnx, pt2 = exported(half, tensors, inputs, outputs)
-    difference = largest_difference(onnx, half, tensors)
-    file.with_suffix(".onnx").write_bytes(onnx)
-    file.with_suffix(".pt2").write_bytes(pt2)
-    return difference
+    files = exported(half, tensors, inputs, outputs)
+    difference = largest_difference(files, half, tensors)
+    file.with_suffix(".onnx").write_bytes(files.onnx)
+    file.with_suffix(".pt2").write_bytes(files.pt2)
+    return difference, files.any_batch
 
 
 def _sums(layers: Sequence[Layer], count: Callable[[Layer], int]) -> tuple[int, int]:

@@ -49,7 +49,8 @@ class _Tokens(nn.Module):
 
     def forward(self, patches: Tensor, class_token: Tensor) -> Tensor:
         tokens = patches.flatten(2).transpose(1, 2)
-        return torch.cat([class_token.expand(len(tokens), -1, -1), tokens], 1)
+        # Not `len`, which would hold an exported program to the batch of its example.
+        return torch.cat([class_token.expand(tokens.shape[0], -1, -1), tokens], 1)
 
 
 class _Encoder(nn.Module):

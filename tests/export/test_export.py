@@ -230,6 +230,35 @@ def test_programs_for_torch_do_the_same_for_any_batch(tiny: CardFile, tmp_path: 
             tensor = half(tensor)
 
 
+def test_a_network_that_holds_the_batch_is_exported_for_one_sample(
+    tiny: CardFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Holds(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = torch.nn.Linear(3, 3)
+
+        def forward(self, tensor: torch.Tensor) -> torch.Tensor:
+            return self.inner(tensor).view(len(tensor), 3)
+
+    example = [torch.rand(4, 3)]
+    found = exported(Holds(), example, ["image"], ["logits"])
+    assert not found.any_batch
+    (image,) = onnx.load_from_string(found.onnx).graph.input
+    assert [size.dim_value for size in image.type.tensor_type.shape.dim] == [1, 3]
+    free = exported(torch.nn.Linear(3, 3), example, ["image"], ["logits"])
+    assert free.any_batch
+    (image,) = onnx.load_from_string(free.onnx).graph.input
+    assert [size.dim_param for size in image.type.tensor_type.shape.dim] == ["batch", ""]
+
+    def held(*arguments: Any) -> Any:
+        return replace(exported(*arguments), any_batch=False)
+
+    monkeypatch.setattr("flexrel_sim.export.write.exported", held)
+    assert not write_export(spec_of(tiny), tmp_path).any_batch
+    assert "of one sample" in (tmp_path / "model_card.md").read_text()
+
+
 def test_what_torch_can_not_export_and_files_that_answer_otherwise_are_refused(
     tiny: CardFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,7 +269,7 @@ def test_what_torch_can_not_export_and_files_that_answer_otherwise_are_refused(
     example = [torch.rand(2, 3)]
     with pytest.raises(ValueError, match="torch can't export it: "):
         exported(Decides(), example, ["image"], ["logits"])
-    doubled, _ = exported(torch.nn.Linear(3, 3), example, ["image"], ["logits"])
+    doubled = exported(torch.nn.Linear(3, 3), example, ["image"], ["logits"])
     with pytest.raises(ValueError, match="ONNX Runtime's values differ from torch's by"):
         largest_difference(doubled, torch.nn.Linear(3, 3), example)
 

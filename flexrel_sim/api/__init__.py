@@ -1,0 +1,17 @@
+"""The package in calls, one for each command; what is heavy is loaded by the call that needs it."""
+
+from flexrel_sim.api.networks import Cuts, cuts, export, prune, train_bottleneck
+from flexrel_sim.api.studies import Run, compare, run, silent, simulate
+
+__all__ = [
+    "Cuts",
+    "Run",
+    "compare",
+    "cuts",
+    "export",
+    "prune",
+    "run",
+    "silent",
+    "simulate",
+    "train_bottleneck",
+]

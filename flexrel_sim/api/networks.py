@@ -1,0 +1,205 @@
+"""Networks in calls: prune, export, train a bottleneck, list cuts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flexrel_sim.report import result_folder
+from flexrel_sim.scenario import Point, load_scenario
+from flexrel_sim.study import check_all
+
+if TYPE_CHECKING:
+    from flexrel_sim.export import Told
+    from flexrel_sim.measure.shipping import Shipped
+    from flexrel_sim.networks.bottleneck_card import BottleneckCard, BottleneckTraining
+    from flexrel_sim.placement import CutTable
+
+__all__ = ["Cuts", "cuts", "export", "prune", "train_bottleneck"]
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """The cuts of a network.
+
+    Parameters
+    ----------
+    table
+        What crosses each, and what is on both sides.
+    pictures
+        The pictures that were drawn of them.
+    """
+
+    table: CutTable
+    pictures: tuple[Path, ...]
+
+
+def prune(
+    file: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    overrides: Mapping[str, Any] | None = None,
+) -> Shipped:
+    """Prune a scenario's network and write it with its card.
+
+    Parameters
+    ----------
+    file
+        The scenario; its sweep is left out.
+    output
+        Where to write, a ``.safetensors`` file; the card goes beside it.
+    overrides
+        Dotted paths and values that replace the file's.
+
+    Returns
+    -------
+    Shipped
+        The files, and accuracy, weights, MACs and bytes before and after.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault of the scenario.
+    InputError
+        If the output can't be written.
+    WorkError
+        If the network can't be pruned. Nothing is written then.
+    """
+    scenario_file = load_scenario(Path(file), overrides)
+    # Here, not at the top: torch is a second that a wrong input need not wait for.
+    from flexrel_sim.measure.shipping import ship  # noqa: PLC0415
+
+    # What is shipped is the scenario's own operating point, whatever a controller may choose.
+    own = scenario_file.scenario.model_copy(update={"controller": None})
+    base = replace(scenario_file, points=(Point(0, {}, own),))
+    return ship(check_all(base).specs[0], Path(output))
+
+
+def export(
+    file: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    overrides: Mapping[str, Any] | None = None,
+) -> Told:
+    """Write a scenario's pruned halves, its codec and scripts that run them.
+
+    Parameters
+    ----------
+    file
+        The scenario; its sweep is left out.
+    output
+        A folder; an earlier export in it is replaced, anything else is not.
+    overrides
+        Dotted paths and values that replace the file's.
+
+    Returns
+    -------
+    Told
+        What the model card says.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault of the scenario.
+    InputError
+        If the folder holds something else, or the packages of the extra ``export`` are missing.
+    WorkError
+        If the network can't be pruned or exported. Nothing is written then.
+    """
+    scenario_file = load_scenario(Path(file), overrides)
+    base = replace(scenario_file, points=(Point(0, {}, scenario_file.scenario),))
+    spec = check_all(base).specs[0]
+    from flexrel_sim.export import EXPORT_NAMES, write_export  # noqa: PLC0415 - as above
+
+    with result_folder(Path(output), EXPORT_NAMES) as folder:
+        return write_export(spec, folder)
+
+
+def train_bottleneck(
+    file: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    size: tuple[int, int],
+    recipe: BottleneckTraining,
+    after_epoch: Callable[[int, float], None] | None = None,
+) -> BottleneckCard:
+    """Train an encoder and a decoder for a scenario's pruned network and cut.
+
+    Parameters
+    ----------
+    file
+        The scenario; its sweep, and a bottleneck that it names already, are left out.
+    output
+        The bottleneck's card, ``.yaml``; its weights go beside it.
+    size
+        Channels that cross the link, and stride.
+    recipe
+        How long and how fast.
+    after_epoch
+        Called with the epoch, from 1, and its mean loss.
+
+    Returns
+    -------
+    BottleneckCard
+        What was written.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault of the scenario.
+    InputError
+        If nothing is sent at the cut, or the output can't be written.
+    WorkError
+        If the boundary takes no bottleneck of that size.
+    """
+    scenario_file = load_scenario(Path(file))
+    scenario = scenario_file.scenario
+    split = scenario.split.model_copy(update={"bottleneck": None})
+    point = Point(0, {}, scenario.model_copy(update={"split": split, "controller": None}))
+    spec = check_all(replace(scenario_file, points=(point,))).specs[0]
+    from flexrel_sim.measure.bottleneck import make_bottleneck  # noqa: PLC0415 - as above
+
+    return make_bottleneck(spec, Path(output), size, recipe, after_epoch)
+
+
+def cuts(
+    file: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Cuts:
+    """List every cut of a scenario's network, and draw them.
+
+    Parameters
+    ----------
+    file
+        The scenario; its sweep is left out.
+    output
+        Where to draw: a .png, .svg or .pdf file, or a folder that gets ``cuts.png`` and
+        ``cuts.svg``; nothing is drawn when absent.
+    overrides
+        Dotted paths and values that replace the file's.
+
+    Returns
+    -------
+    Cuts
+        The cuts with their boundaries and costs.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault of the scenario.
+    InputError
+        If the network can't be built, or the picture can't be written.
+    WorkError
+        If the network can't be pruned, or fails on an image.
+    """
+    scenario_file = load_scenario(Path(file), overrides)
+    from flexrel_sim.measure.cutting import scenario_cuts  # noqa: PLC0415 - torch is a second
+
+    table = scenario_cuts(scenario_file)
+    if output is None:
+        return Cuts(table, ())
+    from flexrel_sim.plots.cuts import draw_cuts  # noqa: PLC0415 - matplotlib is half a second
+
+    title = f"Cuts of {Path(scenario_file.scenario.model.network).stem}"
+    return Cuts(table, tuple(draw_cuts(table, title, Path(output))))
