@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from benchmarks import cuts_bench
+from benchmarks import cuts_bench, simulation_bench
 from benchmarks.codec_bench import compare_codecs
 from benchmarks.pruning_bench import compare_all
 from benchmarks.timing import best_s
@@ -41,9 +41,10 @@ def relevance_against_training_step() -> float:
 def main() -> None:
     """Print the ratios."""
     torch.set_num_threads(1)
-    for compare in (relevance_against_training_step,):
-        summary = (compare.__doc__ or "").splitlines()[0]
-        print(f"{compare():7.2f} x  {summary}")
+    for ratio, what in simulation_bench.compare_all():
+        print(f"{ratio:7.2f} x  {what}")
+    summary = (relevance_against_training_step.__doc__ or "").splitlines()[0]
+    print(f"{relevance_against_training_step():7.2f} x  {summary}")
     for figure, what in cuts_bench.compare_all():
         print(f"{figure:7.2f}    {what}")
     for ratio, what in (*compare_codecs(), *compare_all()):

@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flexrel_sim.simulation import Draws, System, Trace, simulate
+from flexrel_sim.simulation.trace import STAMPS
 from tests.builders import (
     STAGES,
     make_draws,
@@ -14,20 +15,6 @@ from tests.builders import (
     make_trace,
     stage_arrivals_s,
     stage_spans_s,
-)
-
-STAMPS = (
-    "created_s",
-    "edge_start_s",
-    "edge_end_s",
-    "uplink_start_s",
-    "uplink_end_s",
-    "delivered_s",
-    "server_start_s",
-    "server_end_s",
-    "downlink_start_s",
-    "downlink_end_s",
-    "answered_s",
 )
 
 # Times in multiples of 1/64 s: sums of them are exact in binary, so that every comparison below
