@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 from typing import Final
 
 __all__ = ["CHECKSUM_BYTES", "PayloadError", "demand_bytes", "framed", "unframed"]
@@ -72,5 +73,9 @@ def demand_bytes(data: bytes, length: int) -> None:
 
 
 def _checksum(body: bytes, name: str, shape: tuple[int, ...]) -> bytes:
-    about = zlib.crc32(f"{name} {shape}".encode())
-    return zlib.crc32(body, about).to_bytes(CHECKSUM_BYTES, "little")
+    return zlib.crc32(body, _about(name, shape)).to_bytes(CHECKSUM_BYTES, "little")
+
+
+@lru_cache(maxsize=256)
+def _about(name: str, shape: tuple[int, ...]) -> int:
+    return zlib.crc32(f"{name} {shape}".encode())

@@ -223,11 +223,20 @@ def _extremes(table: Table) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     rows, count = table.shape
     if count == 0:
         return np.zeros(rows, np.float32), np.zeros(rows, np.float32)
+    if count <= _BLOCK:
+        low, high = table.min(axis=1), table.max(axis=1)
+        return _both_finite(low, high)
     starts = range(0, count, _BLOCK)
     parts = [table[:, start : start + _BLOCK] for start in starts]
     pairs = [(part.min(axis=1), part.max(axis=1)) for part in parts]
     low = np.min([pair[0] for pair in pairs], axis=0)
     high = np.max([pair[1] for pair in pairs], axis=0)
+    return _both_finite(low, high)
+
+
+def _both_finite(
+    low: NDArray[np.float32], high: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         raise ValueError("a boundary tensor must be finite to be encoded")
     return low, high

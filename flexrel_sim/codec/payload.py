@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Protocol
 
 import numpy as np
@@ -20,7 +21,7 @@ __all__ = ["AnyCodec", "Codec"]
 class AnyCodec(Protocol):
     """What measuring needs of a codec."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """What it does, in one word."""
 
