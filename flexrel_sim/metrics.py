@@ -66,6 +66,10 @@ _ALL = (
 )
 
 OPTIONAL_METRICS: Final = {
+    **dict.fromkeys(
+        ("latency_mean_s", "latency_p50_s", "latency_p95_s", "latency_p99_s"),
+        "a request that is answered, in every replication",
+    ),
     "edge_idle_energy_j": "an edge device whose file tells its idle_power_w",
     "edge_energy_j": "an edge device whose file tells its idle_power_w",
     "battery_life_h": "edge.battery, and a device whose file tells its idle_power_w",

@@ -127,7 +127,8 @@ def latency_against_bandwidth(result: StudyResult) -> Figure | None:
 def _latency_curve(axes: Axes, found: list[PointResult], cut: str, style: dict[str, Any]) -> None:
     rates, values_ms, below_ms, above_ms = [], [], [], []
     for point in found:
-        if isinstance(point.outcome, Summary):
+        # A point that answered nothing has no latency to draw.
+        if isinstance(point.outcome, Summary) and "latency_p95_s" in point.outcome.metrics:
             latency = point.outcome.metrics["latency_p95_s"]
             rates.append(_uplink_mbit(point))
             values_ms.append(1e3 * latency.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -74,7 +75,7 @@ def pareto_front(result: StudyResult) -> Figure | None:
         f"{METRICS[name].label} ({better})"
         for name, better in result.scenario_file.scenario.objectives.items()
     )
-    title = f"Not beaten in all of: {objectives}"
+    title = textwrap.fill(f"Not beaten in all of: {objectives}", 100)
     figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
     handles, labels = panels[1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
@@ -98,6 +99,8 @@ def time_shares(result: StudyResult) -> Figure | None:
     if point is None or not isinstance(point.outcome, Summary):
         return None
     shares = {name: share for name, share in point.outcome.shares.items() if share.mean_s > 0}
+    if not shares:
+        return None
     figure, (axes,) = new_figure(width_in=7.2, height_in=0.34 * len(shares) + 1.2)
     bars = axes.barh(
         list(shares),
@@ -110,7 +113,8 @@ def time_shares(result: StudyResult) -> Figure | None:
     axes.set_xlabel("mean time per request / ms (orange: waiting; parts of no time are left out)")
     mean_ms = 1e3 * point.outcome.metrics["latency_mean_s"].value
     cut = point.profile.operating_point["split"]["cut"]
-    axes.set_title(f"Where {mean_ms:.1f} ms go (chosen point, cut {cut})")
+    by = f"cut {cut}" if not point.options else "cuts chosen at run time"
+    axes.set_title(f"Where {mean_ms:.1f} ms go (chosen point, {by})")
     return figure
 
 
@@ -122,7 +126,7 @@ def _scatter(
     spans = [
         (p.outcome.metrics[name], p.validation_accuracy)
         for p in points
-        if isinstance(p.outcome, Summary)
+        if isinstance(p.outcome, Summary) and name in p.outcome.metrics
     ]
     axes.errorbar(
         [scale * cost.value for cost, _ in spans],
@@ -162,7 +166,7 @@ def _focus(axes: Axes, points: Sequence[PointResult]) -> int:
 def _number_front(axes: Axes, front: Sequence[PointResult], name: str, scale: float) -> None:
     """Write each front point's index beside it, once per operating point."""
     for point in {p.profile.key: p for p in reversed(front)}.values():
-        if isinstance(point.outcome, Summary):
+        if isinstance(point.outcome, Summary) and name in point.outcome.metrics:
             cost = scale * point.outcome.metrics[name].value
             axes.annotate(
                 str(point.index),
@@ -176,7 +180,7 @@ def _number_front(axes: Axes, front: Sequence[PointResult], name: str, scale: fl
 
 def _ring(axes: Axes, point: PointResult, name: str, scale: float) -> None:
     outcome = point.outcome
-    if not isinstance(outcome, Summary):
+    if not isinstance(outcome, Summary) or name not in outcome.metrics:
         return
     x = scale * outcome.metrics[name].value
     test = point.profile.accuracy

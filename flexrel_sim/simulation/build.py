@@ -65,7 +65,7 @@ def build_system(
     where = scenario.calibration.where
     device = {"edge": edge_device, "server": server_device}.get(where)
     calibration_s = 0.0 if device is None else _calibration_s(device, profile)
-    workload, other = scenario.workload, scenario.server.background
+    workload = scenario.workload
     labels: dict[str, str] = {}
     edge_s = _head_s(scenario.edge, edge_device, profile, labels)
     return System(
@@ -88,15 +88,28 @@ def build_system(
         calibration_s=calibration_s,
         calibration_energy_j=0.0 if device is None else device.active_power_w * calibration_s,
         calibration_where=where,
-        other_load=(
-            0.0 if other is None else other.rate * other.service_time / scenario.server.workers
-        ),
+        other_load=_other_load(scenario),
         updates=(
             None
             if scenario.updates is None
             else Updates.of(scenario.updates, profile.head_weight_bytes, workload.duration)
         ),
     )
+
+
+def _other_load(scenario: SystemScenario) -> float:
+    """Give the share of the server that other tenants ask for and failures take away."""
+    other, failures = scenario.server.background, scenario.server.failures
+    share = 0.0
+    if other is not None:
+        share += other.rate * other.service_time / scenario.server.workers
+    if failures is None:
+        return share
+    if failures.mean_up is not None and failures.mean_down is not None:
+        return share + failures.mean_down / (failures.mean_up + failures.mean_down)
+    until_s = scenario.workload.duration
+    down_s = sum(max(0.0, min(end, until_s) - start) for start, end in failures.windows)
+    return share + down_s / until_s
 
 
 def _head_s(edge: EdgeSection, device: Device, profile: Profile, labels: dict[str, str]) -> float:

@@ -78,6 +78,9 @@ def system_findings(scenario: SystemScenario) -> Iterator[Finding]:
         rule = "takes the place of timeout"
         yield "server.batch.answer_within", rule, batch.answer_within, "keep one of them"
     yield from _unknown_figures(scenario)
+    yield from _engine(scenario)
+    if scenario.server.failures is None and scenario.server.on_failure != "retry":
+        yield "server.on_failure", "has no effect without failures", "drop", "remove it"
     if scenario.workload.arrivals == "periodic" and scenario.expected_requests > _PERIODIC_MAX:
         yield (
             "workload.rate",
@@ -85,6 +88,19 @@ def system_findings(scenario: SystemScenario) -> Iterator[Finding]:
             f"{scenario.expected_requests:.3g}",
             "shorten the run, or use arrivals: poisson, which comes in parts",
         )
+
+
+def _engine(scenario: SystemScenario) -> Iterator[Finding]:
+    feedback = {
+        "link.medium: half-duplex": scenario.link.medium == "half-duplex",
+        "workload.arrivals: closed": scenario.workload.arrivals == "closed",
+        "updates": scenario.updates is not None,
+        "controller": scenario.controller is not None,
+    }
+    found = [name for name, there in feedback.items() if there]
+    if scenario.simulation.engine == "compiled" and found:
+        rule = f"is not exact with {' and '.join(found)}"
+        yield "simulation.engine", rule, "compiled", "write auto, or simpy"
 
 
 def _unknown_figures(scenario: SystemScenario) -> Iterator[Finding]:

@@ -175,23 +175,23 @@ class Figures:
         Returns
         -------
         dict
-            Latencies are over answered requests, energies over all requests of the run, all else
-            over counted ones.
+            Latencies are over answered requests, and absent if there are none; energies over all
+            requests of the run, all else over counted ones.
 
         Raises
         ------
         ValueError
-            If no request was counted, or none answered.
+            If no request was counted.
         """
         if not self.counted:
             raise ValueError("a replication counted no request")
-        if not self.answered:
-            raise ValueError("a replication answered no request that was counted")
         workers = dict.fromkeys(STAGE_NAMES, 1)
         workers |= {"edge": self.system.devices, "server": self.system.workers}
         length_s = self.window.length_s
-        figures = {"latency_mean_s": self.latency_s}
-        figures |= zip(_QUANTILES, self.quantiles.at(_QUANTILES.values()), strict=True)
+        figures: dict[str, float] = {}
+        if self.answered:
+            figures["latency_mean_s"] = self.latency_s
+            figures |= zip(_QUANTILES, self.quantiles.at(_QUANTILES.values()), strict=True)
         figures["throughput_per_s"] = self.answers_in_window / length_s
         figures["drop_share"] = int(self.dropped[1:].sum()) / self.counted
         missed = self.counted - self.answered + self.late

@@ -12,7 +12,7 @@ from flexrel_sim.scenario import SystemScenario
 from flexrel_sim.simulation.figures import Figures, Window
 from flexrel_sim.simulation.replication import Replication
 from flexrel_sim.simulation.store import KeepTrace
-from flexrel_sim.simulation.summary import Summary, summarise
+from flexrel_sim.simulation.summary import Summary, summarise, with_loads
 from flexrel_sim.simulation.system import Stage
 
 __all__ = ["Unstable", "simulate_point"]
@@ -98,7 +98,11 @@ def simulate_point(
         regrets_s = [
             own.latency_s - best.latency_s for own, best in zip(figures, oracles, strict=True)
         ]
-    return summarise(figures, runs[0].system, profiles, stages, loads, runs[0].engine, regrets_s)
+    summary = summarise(figures, runs[0].system, profiles, stages, loads, runs[0].engine, regrets_s)
+    if runs[0].control is None:
+        return summary
+    # What ran is a mixture of the options: so are the loads.
+    return with_loads(summary, _mixed_loads(runs[0], summary.option_shares))
 
 
 def _figures(run: Replication, window: Window, keep: KeepTrace | None) -> Figures:
@@ -120,6 +124,16 @@ def _least_loaded(run: Replication) -> tuple[tuple[Stage, ...], dict[str, float]
     if control is not None and control.policy == "static":
         return found[control.start]
     return min(found, key=lambda pair: max(pair[1].values()))
+
+
+def _mixed_loads(run: Replication, shares: Sequence[float]) -> dict[str, float]:
+    """Give ρ of every stage, each option counted as often as it was used."""
+    mixed: dict[str, float] = {}
+    for profile, system, share in zip(run.profiles, run.systems, shares, strict=True):
+        stages = system.stages(float(profile.payload_bytes.mean()))
+        for name, load in _loads(stages, run.rate_per_s).items():
+            mixed[name] = mixed.get(name, 0.0) + share * load
+    return mixed
 
 
 def _loads(stages: Sequence[Stage], rate_per_s: float) -> dict[str, float]:

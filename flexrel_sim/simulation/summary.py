@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from flexrel_sim.simulation.system import Stage, System
 from flexrel_sim.simulation.trace import REASONS
 from flexrel_sim.statistics import Estimate, mixed, t_interval
 
-__all__ = ["SPANS", "StageShare", "Summary", "Window", "summarise"]
+__all__ = ["SPANS", "StageShare", "Summary", "Window", "summarise", "with_loads"]
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,13 @@ def summarise(  # noqa: PLR0913, PLR0917 - a point is all of these
     Raises
     ------
     ValueError
-        If a replication counted no request, or answered none.
+        If a replication counted no request.
     """
     values = [own.values() for own in figures]
-    metrics = {name: t_interval([own[name] for own in values]) for name in values[0]}
-    if regrets_s:
+    # What a replication can't tell, the point can't: a latency, where nothing was answered.
+    known = [name for name in values[0] if all(name in own for own in values)]
+    metrics = {name: t_interval([own[name] for own in values]) for name in known}
+    if regrets_s and "latency_mean_s" in metrics:
         metrics["regret_s"] = t_interval(regrets_s)
     shares = _option_shares(figures, len(profiles))
     facts = {
@@ -150,6 +152,11 @@ def summarise(  # noqa: PLR0913, PLR0917 - a point is all of these
     )
 
 
+def with_loads(summary: Summary, loads: dict[str, float]) -> Summary:
+    """Give a summary with other loads, and the stage that is busiest by them."""
+    return replace(summary, loads=loads, busiest=max(loads, key=lambda name: loads[name]))
+
+
 def _option_shares(figures: Sequence[Figures], count: int) -> tuple[float, ...]:
     used = sum((own.options for own in figures), Counter[int]())
     total = sum(used.values())
@@ -159,7 +166,9 @@ def _option_shares(figures: Sequence[Figures], count: int) -> tuple[float, ...]:
 def _shares(figures: Sequence[Figures], system: System) -> dict[str, StageShare]:
     answered = sum(own.answered for own in figures)
     total_s = sum(own.sojourn_s for own in figures)
-    shares = {}
+    shares: dict[str, StageShare] = {}
+    if not answered or total_s == 0:
+        return shares
     for name in SPANS if system.crosses_link else EDGE_SPANS:
         span_s = sum(own.span_s[name] for own in figures)
         shares[name] = StageShare(span_s / answered, span_s / total_s)

@@ -32,7 +32,7 @@ class Stage:
     bounded
         Whether its waiting room is finite, so that overload drops requests and no wait grows.
     other_load
-        What other tenants ask of it, as a share of its capacity.
+        What other tenants ask of it and failures take away, as a share of its capacity.
     """
 
     name: str
@@ -126,7 +126,7 @@ class System:
     calibration_where
         ``edge``, ``server`` or ``offline``.
     other_load
-        Share of the server's capacity that other tenants ask for.
+        Share of the server's capacity that other tenants ask for and failures take away.
     updates
         Weights that are sent to the edge during the run.
     """

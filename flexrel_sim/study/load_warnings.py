@@ -12,7 +12,10 @@ from flexrel_sim.simulation import Summary, Unstable
 from flexrel_sim.study.result import PointResult
 from flexrel_sim.theory import mm1_mean_wait_s, mm1_mean_wait_standard_error_s
 
-__all__ = ["overload_warnings", "saturation_warnings"]
+# Fewer drops than this change no latency that anybody could tell.
+_DROPS_UNTOLD = 0.001
+
+__all__ = ["drop_warnings", "overload_warnings", "saturation_warnings"]
 
 # Below this load, waits are short and the intervals tell enough.
 _HEAVY_LOAD = 0.8
@@ -33,10 +36,12 @@ def overload_warnings(
                 f"the {unstable.stage.name} is overloaded with rho = {unstable.load:.3g} >= 1"
                 f"{_where(point)}: its queue grows for ever and has no latency"
             )
-            remedy = (
-                f"lower workload.rate below {unstable.stable_below_per_s:.4g} /s, or improve"
-                f" {unstable.stage.setting}"
-            )
+            rate_per_s = unstable.stable_below_per_s
+            remedy = f"lower workload.rate below {rate_per_s:.4g} /s, or improve"
+            if rate_per_s <= 0:
+                # Other tenants, failures or updates alone are too much for it.
+                remedy = "no rate is low enough for what else the scenario asks of it: improve"
+            remedy += f" {unstable.stage.setting}"
             tell = partial(scenario_file.fault, point, unstable.stage.setting)
             warnings.append(tell(rule, None, remedy))
     return warnings
@@ -84,3 +89,35 @@ def saturation_warnings(
 def _where(point: Point[Any]) -> str:
     at = ", ".join(f"{path} = {value}" for path, value in point.values.items())
     return f" at {at}" if at else ""
+
+
+def drop_warnings(scenario_file: ScenarioFile[Any], points: Sequence[PointResult]) -> list[Fault]:
+    """Tell where requests were dropped, and nothing that points are ranked by says so.
+
+    Parameters
+    ----------
+    scenario_file
+        What was run.
+    points
+        What came of it.
+
+    Returns
+    -------
+    list of Fault
+        One, of the point that dropped most: latencies are of those that were answered, so that a
+        design which drops more may look faster.
+    """
+    scenario = scenario_file.scenario
+    if {"drop_share", "miss_share"} & {*scenario.objectives, *scenario.constraints}:
+        return []
+    shares = [
+        (result.outcome.metrics["drop_share"].value, point)
+        for point, result in zip(scenario_file.points, points, strict=True)
+        if isinstance(result.outcome, Summary)
+    ]
+    worst, point = max(shares, key=lambda pair: pair[0], default=(0.0, None))
+    if point is None or worst <= _DROPS_UNTOLD:
+        return []
+    rule = f"up to {worst:.1%} of the requests are dropped{_where(point)}, and have no latency"
+    remedy = "rank by miss_share or drop_share too, or constrain one of them"
+    return [scenario_file.fault(point, "objectives", rule, None, remedy)]

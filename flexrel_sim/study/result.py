@@ -118,7 +118,8 @@ def rank(points: Sequence[PointResult], scenario: SystemScenario) -> tuple[Point
     Returns
     -------
     tuple of PointResult
-        The points, marked; an oracle is on no front and never chosen.
+        The points, marked. An oracle is on no front and never chosen, nor is a point that lacks a
+        figure it would be ranked by.
     """
     marks: dict[int, tuple[bool, bool]] = {}
     for environment in dict.fromkeys(point.environment for point in points):
@@ -128,6 +129,7 @@ def rank(points: Sequence[PointResult], scenario: SystemScenario) -> tuple[Point
             if point.environment == environment
             and isinstance(point.outcome, Summary)
             and not _knows_the_future(point)
+            and {*scenario.objectives, *scenario.constraints} <= set(point.outcome.metrics)
         ]
         metrics = [point.selection_metrics() for point in group]
         on_front, best = choose(metrics, scenario.objectives, scenario.constraints)

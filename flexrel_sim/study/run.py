@@ -19,7 +19,7 @@ from flexrel_sim.simulation import Summary, Unstable, simulate_point
 from flexrel_sim.simulation.check import system_findings
 from flexrel_sim.simulation.store import KeepTrace, trace_writer
 from flexrel_sim.study.executor import run_tasks
-from flexrel_sim.study.load_warnings import overload_warnings, saturation_warnings
+from flexrel_sim.study.load_warnings import drop_warnings, overload_warnings, saturation_warnings
 from flexrel_sim.study.result import PointResult, StudyResult, rank
 
 __all__ = ["Progress", "check_all", "run_study", "simulate_study"]
@@ -214,7 +214,10 @@ def _simulated(
     if unknown:
         raise ScenarioError(unknown)
     ranked = rank(points, scenario_file.scenario)
-    unsure = saturation_warnings(scenario_file, points)
+    unsure = [
+        *saturation_warnings(scenario_file, points),
+        *drop_warnings(scenario_file, points),
+    ]
     links = {str(warning): warning for warning in _link_warnings(scenario_file)}
     return StudyResult(scenario_file, ranked, (*warnings, *links.values(), *told, *unsure))
 
@@ -222,15 +225,14 @@ def _simulated(
 def _unknown_figures(
     scenario_file: ScenarioFile[Any], points: Sequence[PointResult]
 ) -> Iterator[Fault]:
-    """Find what points are to be ranked by and a device file says too little for."""
+    """Find what points are to be ranked by and none of them has."""
     scenario = scenario_file.scenario
+    outcomes = [point.outcome for point in points if isinstance(point.outcome, Summary)]
     for section in ("objectives", "constraints"):
         for name in getattr(scenario, section):
-            for point, result in zip(scenario_file.points, points, strict=True):
-                if isinstance(result.outcome, Summary) and name not in result.outcome.metrics:
-                    rule = f"is a figure that needs {OPTIONAL_METRICS[name]}"
-                    yield scenario_file.fault(point, f"{section}.{name}", rule)
-                    break
+            if not any(name in outcome.metrics for outcome in outcomes):
+                rule = f"is a figure that needs {OPTIONAL_METRICS.get(name, 'a stable point')}"
+                yield scenario_file.fault(scenario_file.points[0], f"{section}.{name}", rule)
 
 
 def _simulate(task: _SimulateTask) -> Summary | Unstable:
