@@ -9,7 +9,7 @@ from typing import Protocol
 from flexrel_sim.errors import Fault
 from flexrel_sim.networks import CardFile, Outline
 from flexrel_sim.pruning import CRITERIA, Criterion
-from flexrel_sim.pruning.settings import share_kept
+from flexrel_sim.pruning.settings import least_kept
 from flexrel_sim.scenario import did_you_mean
 from flexrel_sim.scenario.pruning_sections import PruningSection
 
@@ -175,10 +175,7 @@ def _ratio_faults(pruning: PruningSection, parts: Outline, tell: Tell) -> Iterat
         return
     units = _units(pruning, parts)
     counts = {name: count for name, count in units.items() if name not in pruning.exclude}
-    kept = sum(
-        max(1, math.ceil(share_kept(pruning.min_kept, name) * count))
-        for name, count in counts.items()
-    )
+    kept = sum(least_kept(pruning.min_kept, name, count) for name, count in counts.items())
     total = sum(counts.values())
     if total == 0 or round(pruning.ratio * total) <= total - kept:
         return
