@@ -6,9 +6,11 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flexrel_sim.measure.pruning_check import aim_warnings
 from flexrel_sim.profile import load_profile
 from flexrel_sim.report import TRACES_NAME, result_folder, write_tables
 from flexrel_sim.scenario import Point, load_scenario, load_system_scenario
@@ -203,7 +205,10 @@ def prune(
     # What is shipped is the scenario's own operating point, whatever a controller may choose.
     own = scenario_file.scenario.model_copy(update={"controller": None})
     base = replace(scenario_file, points=(Point(0, {}, own),))
-    return ship(check_all(base).specs[0], Path(output))
+    checked = check_all(base)
+    shipped = ship(checked.specs[0], Path(output))
+    missed = aim_warnings(own.pruning, shipped.choice, partial(base.fault, base.points[0]))
+    return replace(shipped, warnings=(*checked.warnings, *missed))
 
 
 def export(

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from flexrel_sim.metrics import delta_text
+from flexrel_sim.metrics import choice_text, delta_text
 from flexrel_sim.report import operating_columns
 from flexrel_sim.scenario.schema import MODEL_SECTIONS
 from flexrel_sim.simulation import Summary
@@ -172,4 +172,6 @@ def _print_choice(chosen: PointResult | None) -> None:
     parts = ", ".join(f"{name} {share.share:.0%}" for name, share in shares)
     estimated = ", ".join(chosen.outcome.estimated)
     note = f" Service times of {estimated}: estimated by roofline." if estimated else ""
+    if choice := chosen.profile.calibration.choice:
+        note += f" delta: auto chose {choice_text(choice)}."
     click.echo(f"→ chosen, by validation accuracy. Its time: {parts}.{note}")

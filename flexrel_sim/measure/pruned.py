@@ -24,6 +24,7 @@ from flexrel_sim.measure.spec import MeasureSpec
 from flexrel_sim.networks.shrunk import shrink
 from flexrel_sim.networks.weights import fill
 from flexrel_sim.partition import EDGE, split_network
+from flexrel_sim.pruning import CRITERIA
 from flexrel_sim.pruning.auto import choose
 from flexrel_sim.pruning.prune import prune, with_floors_of
 from flexrel_sim.pruning.relevance import prunable_layers
@@ -149,7 +150,7 @@ def _resolved(
     return chosen.settings, {
         "delta": chosen.settings.delta,
         "normalise": chosen.settings.normalise,
-        "form": chosen.settings.relevance.form,
+        "form": chosen.settings.relevance.form or CRITERIA[settings.criterion].form,
         "reached": chosen.reached,
         "tried": [asdict(tried) for tried in chosen.tried],
     }

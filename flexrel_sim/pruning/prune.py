@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping
 
 from torch import Tensor, nn
 
-from flexrel_sim.pruning.channels import CoupledNetwork, output_positions
+from flexrel_sim.pruning.channels import CoupledNetwork
 from flexrel_sim.pruning.evidence import Evidence, Scores
 from flexrel_sim.pruning.filters import cut_channels_removed, kept_channels
+from flexrel_sim.pruning.positions import output_positions
 from flexrel_sim.pruning.relevance import Prunable, prunable_layers
 from flexrel_sim.pruning.remove import batch_norm_renewed, weights_masked
 from flexrel_sim.pruning.scores import Scoring, score, scoring

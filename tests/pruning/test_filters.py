@@ -133,3 +133,13 @@ def test_a_floor_after_removal_at_the_cut_is_of_the_layers_before_it() -> None:
         pruned = prune(network, asked, IMAGES, LABELS, head=["conv", "conv2"])
         # 60 of 100 are left by the cut: 35 and 7 of 100, not 21 and 5 of 60, stay at least.
         assert len(pruned.conv2.weight) == max(kept, 6)
+
+
+def test_a_layer_that_is_made_for_its_number_of_channels_is_named_with_a_remedy() -> None:
+    layers = ("conv", nn.Conv2d(2, 6, 1)), ("norm", nn.LayerNorm([6, 8, 8])), ("act", nn.GELU())
+    rest = ("conv2", nn.Conv2d(6, 5, 1)), ("flatten", nn.Flatten()), ("fc", nn.Linear(320, 3))
+    network = randomised(named(*layers, *rest), 3)
+    with pytest.raises(ValueError, match=r"layer 'norm' can't do .*\); put what it reads in prun"):
+        prune(network, section(granularity="filters"), IMAGES, LABELS)
+    asked = section(granularity="filters", exclude=["conv"])
+    assert len(prune(network, asked, IMAGES, LABELS).conv2.weight) < 5
