@@ -82,7 +82,9 @@ class Fault:
         """Give the fault as one line: ``place: path: rule, got value; remedy``."""
         got = "" if self.value is None else f", got {_shown(self.value)}"
         remedy = f"; {self.remedy}" if self.remedy else ""
-        return " ".join(f"{self.place}: {self.path}: {self.rule}{got}{remedy}".split())
+        # An option is named by the path that it sets.
+        where = self.place if self.place == f"--set {self.path}" else f"{self.place}: {self.path}"
+        return " ".join(f"{where}: {self.rule}{got}{remedy}".split())
 
 
 class ScenarioError(FlexRelError):

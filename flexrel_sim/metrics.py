@@ -5,10 +5,11 @@ Objectives, constraints, tables and axis labels all speak of these and of nothin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-__all__ = ["METRICS", "OPTIONAL_METRICS", "Metric", "delta_text"]
+__all__ = ["METRICS", "OPTIONAL_METRICS", "Metric", "choice_text", "delta_text"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,14 @@ OPTIONAL_METRICS: Final = {
 """Figures that are absent, and what they need to be there."""
 
 METRICS: Final[dict[str, Metric]] = {metric.name: metric for metric in _ALL}
+
+
+def choice_text(choice: Mapping[str, Any]) -> str:
+    """Say what `delta: auto` chose, from a record with δ, normalisation and form."""
+    parts = [f"δ = {delta_text(choice['delta'])}", f"normalise {choice['normalise']}"]
+    if choice["form"] is not None:
+        parts.append(f"form {choice['form']}")
+    return ", ".join(parts)
 
 
 def delta_text(delta: float | str) -> str:

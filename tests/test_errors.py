@@ -31,6 +31,9 @@ def test_a_fault_reads_place_path_rule_value_remedy() -> None:
 
 def test_a_fault_without_value_and_remedy_says_nothing_of_them() -> None:
     assert str(Fault("a", "is required", place="f:1")) == "f:1: a: is required"
+    # An option says itself which path it sets.
+    assert str(Fault("a.b", "is wrong", place="--set a.b")) == "--set a.b: is wrong"
+    assert str(Fault("a.b", "is wrong", place="--set a")) == "--set a: a.b: is wrong"
 
 
 @pytest.mark.parametrize("value", [0, False, "", []])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flexrel_sim.measure.pruning_check import aim_warnings
 from flexrel_sim.report import result_folder
 from flexrel_sim.scenario import Point, load_scenario
 from flexrel_sim.study import check_all
@@ -74,7 +76,10 @@ def prune(
     # What is shipped is the scenario's own operating point, whatever a controller may choose.
     own = scenario_file.scenario.model_copy(update={"controller": None})
     base = replace(scenario_file, points=(Point(0, {}, own),))
-    return ship(check_all(base).specs[0], Path(output))
+    checked = check_all(base)
+    shipped = ship(checked.specs[0], Path(output))
+    missed = aim_warnings(own.pruning, shipped.choice, partial(base.fault, base.points[0]))
+    return replace(shipped, warnings=(*checked.warnings, *missed))
 
 
 def export(

@@ -77,7 +77,8 @@ def criteria() -> None:
     from flexrel_sim.pruning import CRITERIA
 
     for criterion in CRITERIA.values():
-        click.echo(f"{criterion.name}: {criterion.description}")
+        only = "; whole filters only" if criterion.level == "filters" else ""
+        click.echo(f"{criterion.name}: {criterion.description}{only}")
 
 
 @click.command()

@@ -59,6 +59,8 @@ def compare(file: Path, output: Path | None, workers: int | None) -> None:
 
 
 def _show(shipped: Shipped) -> None:
+    for warning in shipped.warnings:
+        click.echo(f"warning: {warning}", err=True)
     before, after = shipped.before, shipped.after
     click.echo(f"{'':10}{'before':>24}{'after':>24}{'kept':>9}")
     accuracies = [
@@ -70,5 +72,9 @@ def _show(shipped: Shipped) -> None:
         old, new = getattr(before, name), getattr(after, name)
         label = "MACs" if name == "macs" else name
         click.echo(f"{label:10}{old:>24,}{new:>24,}{new / old:>9.1%}")
+    if shipped.choice:
+        from flexrel_sim.metrics import choice_text
+
+        click.echo(f"auto      {choice_text(shipped.choice)}")
     click.echo(f"network   {shipped.checkpoint}")
     click.echo(f"card      {shipped.card}")

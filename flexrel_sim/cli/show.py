@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from flexrel_sim.cli.table import points_table
+from flexrel_sim.metrics import choice_text
 from flexrel_sim.scenario.schema import MODEL_SECTIONS
 from flexrel_sim.simulation import Summary
 
@@ -92,4 +93,6 @@ def _print_choice(chosen: PointResult | None) -> None:
     parts = ", ".join(f"{name} {share.share:.0%}" for name, share in shares)
     estimated = ", ".join(chosen.outcome.estimated)
     note = f" Service times of {estimated}: estimated by roofline." if estimated else ""
+    if choice := chosen.profile.calibration.choice:
+        note += f" delta: auto chose {choice_text(choice)}."
     click.echo(f"→ chosen, by validation accuracy. Its time: {parts}.{note}")

@@ -21,8 +21,8 @@ from flexrel_sim.networks import Card
 from flexrel_sim.networks.answers import share_correct
 from flexrel_sim.networks.build import build_network
 from flexrel_sim.pruning.auto import choose
-from flexrel_sim.pruning.channels import output_positions
 from flexrel_sim.pruning.evidence import Evidence
+from flexrel_sim.pruning.positions import output_positions
 from flexrel_sim.pruning.prune import removed
 from flexrel_sim.pruning.relevance import prunable_layers
 from flexrel_sim.pruning.scores import scoring

@@ -14,6 +14,7 @@ from flexrel_sim.measure.data_check import data_faults
 from flexrel_sim.measure.pruning_check import (
     Tell,
     network_faults,
+    pattern_warnings,
     pruning_faults,
     pruning_warnings,
 )
@@ -96,6 +97,7 @@ def check(scenario_file: ScenarioFile[Scenario]) -> Checked:
         faults += codec_faults(point.scenario, card_file.card.architecture.input_shape, tell)
         faults += network_faults(pruning, cut, card_file, parts, tell)
         checked.warnings += pruning_warnings(pruning, tell)
+        checked.warnings += pattern_warnings(pruning, parts, tell)
         checked.warnings += split_warnings(point.scenario, tell)
         target = target_of(point.scenario, scenario_file.folder, tell, faults)
         if not faults and isinstance(dataset, DatasetInfo):

@@ -24,8 +24,9 @@ from flexrel_sim.measure.spec import MeasureSpec
 from flexrel_sim.networks.shrunk import shrink
 from flexrel_sim.networks.weights import fill
 from flexrel_sim.partition import EDGE, split_network
+from flexrel_sim.pruning import CRITERIA
 from flexrel_sim.pruning.auto import choose
-from flexrel_sim.pruning.prune import prune
+from flexrel_sim.pruning.prune import prune, with_floors_of
 from flexrel_sim.pruning.relevance import prunable_layers
 from flexrel_sim.scenario.schema import PruningSection
 from flexrel_sim.training.fine_tune import fine_tune
@@ -117,13 +118,15 @@ def pruned_network(
     started = time.perf_counter()
     settings, choice = _resolved(network, settings, samples, head)
     seconds = time.perf_counter() - started
-    for step, at in enumerate(_steps(settings), start=1):
+    whole = network
+    for step, planned in enumerate(_steps(settings), start=1):
         kept = _step_file(key, step, settings)
         started = time.perf_counter()
         found = _resumed(kept, network)
         if found is not None:
             network = found
             continue
+        at = with_floors_of(planned, whole, network)
         network = prune(network, at, *calibration, head=head, gone=_gone(network, at, step))
         seconds += time.perf_counter() - started
         if tuning.epochs and recipe is not None:
@@ -147,7 +150,7 @@ def _resolved(
     return chosen.settings, {
         "delta": chosen.settings.delta,
         "normalise": chosen.settings.normalise,
-        "form": chosen.settings.relevance.form,
+        "form": chosen.settings.relevance.form or CRITERIA[settings.criterion].form,
         "reached": chosen.reached,
         "tried": [asdict(tried) for tried in chosen.tried],
     }

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from flexrel_sim.errors import Fault
 from flexrel_sim.networks import CardFile, Outline
 from flexrel_sim.pruning import CRITERIA, Criterion
-from flexrel_sim.pruning.settings import share_kept
+from flexrel_sim.pruning.settings import least_kept
 from flexrel_sim.scenario import did_you_mean
 from flexrel_sim.scenario.pruning_sections import PruningSection
 
-__all__ = ["Tell", "network_faults", "pruning_faults", "pruning_warnings"]
+__all__ = [
+    "Tell",
+    "aim_warnings",
+    "network_faults",
+    "pattern_warnings",
+    "pruning_faults",
+    "pruning_warnings",
+]
 
 
 class Tell(Protocol):
@@ -80,6 +87,10 @@ def network_faults(
     yield from _layer_faults(pruning, card_file, parts, tell)
     yield from _ratio_faults(pruning, parts, tell)
     yield from _cut_ratio_faults(pruning, cut, parts, tell)
+    inputs, size = _patterned(pruning, parts)
+    if inputs and all(count < size for count in inputs.values()):
+        rule = f"fits no layer of {card_file.card.name!r}: none has {size} inputs"
+        yield tell("pruning.pattern", rule, pruning.pattern, "remove it, or give a ratio")
     shape = pruning.granularity == "filters" or pruning.cut_ratio > 0
     if pruning.prunes and shape and card_file.card.architecture.family == "vit":
         rule = "can't be 'filters' for a vision transformer: all its blocks and heads share them"
@@ -118,6 +129,66 @@ def pruning_warnings(pruning: PruningSection, tell: Tell) -> Iterator[Fault]:
         yield tell("pruning.relevance.form", rule, pruning.relevance.form, "remove it")
     if _rule_is_idle(criterion, pruning):
         yield tell("pruning.relevance.rule", rule, pruning.relevance.rule, "remove it")
+
+
+def pattern_warnings(pruning: PruningSection, parts: Outline, tell: Tell) -> Iterator[Fault]:
+    """Find layers that a pattern leaves alone, as a whole or in part.
+
+    Parameters
+    ----------
+    pruning, tell
+        As in `pruning_faults`.
+    parts
+        What can be pruned of the network.
+
+    Yields
+    ------
+    Fault
+        One that lists them all.
+    """
+    whole, size = _patterned(pruning, parts)
+    told = []
+    for name, inputs in whole.items():
+        if left := inputs % size:
+            kept = "which stay" if left == inputs else f"the last {left} stay"
+            told.append(f"{name} ({inputs} input{'s' * (inputs > 1)}, {kept})")
+    if told:
+        rule = f"does not fit {', '.join(told)}: inputs must be a multiple of {size}"
+        remedy = "list these layers in pruning.exclude, or expect fewer zeros than half"
+        yield tell("pruning.pattern", rule, pruning.pattern, remedy)
+
+
+def aim_warnings(pruning: PruningSection, choice: Mapping[str, Any], tell: Tell) -> Iterator[Fault]:
+    """Tell that `delta: auto` could not keep the accuracy that it aims at.
+
+    Parameters
+    ----------
+    pruning, tell
+        As in `pruning_faults`.
+    choice
+        What was tried and chosen; empty where δ was given.
+
+    Yields
+    ------
+    Fault
+        The best accuracy of all tries.
+    """
+    if choice and not choice["reached"]:
+        best = max(max(tried["accuracies"]) for tried in choice["tried"])
+        rule = (
+            f"was not kept by anything tried, {best:.4f} at best on validation samples; delta"
+            f" {choice['delta']:g} was chosen by its mean accuracy"
+        )
+        remedy = "lower it, or try smaller pruning.auto.ratios"
+        yield tell("pruning.auto.accuracy", rule, pruning.auto.accuracy, remedy)
+
+
+def _patterned(pruning: PruningSection, parts: Outline) -> tuple[dict[str, int], int]:
+    """Give the inputs of all layers that a pattern is asked of, and how many it counts by."""
+    if pruning.pattern == "none":
+        return {}, 1
+    inputs = {name: n for name, n in parts.inputs.items() if name not in pruning.exclude}
+    return inputs, int(pruning.pattern.partition(":")[2])
 
 
 def _rule_is_idle(criterion: Criterion, pruning: PruningSection) -> bool:
@@ -162,6 +233,12 @@ def _pattern_faults(pruning: PruningSection, tell: Tell) -> Iterator[Fault]:
     if pruning.ratio not in (0, 0.5):
         rule = f"is 0.5 by the pattern {pruning.pattern}"
         yield tell("pruning.ratio", rule, pruning.ratio, "remove it, or the pattern")
+    shares = {"": pruning.min_kept} if isinstance(pruning.min_kept, float) else pruning.min_kept
+    for name, share in shares.items():
+        if share > 0.5 and name not in pruning.exclude:
+            rule = f"must be at most 0.5, what the pattern {pruning.pattern} keeps"
+            path = f"pruning.min_kept.{name}" if name else "pruning.min_kept"
+            yield tell(path, rule, share, "lower it, remove the pattern, or exclude layers")
     if pruning.ratio_of == "macs":
         yield tell("pruning.ratio_of", "is of weights in a pattern", "macs", "remove it")
     if pruning.schedule.steps > 1:
@@ -175,10 +252,7 @@ def _ratio_faults(pruning: PruningSection, parts: Outline, tell: Tell) -> Iterat
         return
     units = _units(pruning, parts)
     counts = {name: count for name, count in units.items() if name not in pruning.exclude}
-    kept = sum(
-        max(1, math.ceil(share_kept(pruning.min_kept, name) * count))
-        for name, count in counts.items()
-    )
+    kept = sum(least_kept(pruning.min_kept, name, count) for name, count in counts.items())
     total = sum(counts.values())
     if total == 0 or round(pruning.ratio * total) <= total - kept:
         return

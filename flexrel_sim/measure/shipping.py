@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -15,11 +17,12 @@ from torch import nn
 
 from flexrel_sim.codec import WeightDtype, shipped_bytes
 from flexrel_sim.datasets import DATASETS, Samples
-from flexrel_sim.errors import InputError, ScenarioError, WorkError
+from flexrel_sim.errors import Fault, InputError, ScenarioError, WorkError
 from flexrel_sim.files import write_whole
 from flexrel_sim.measure.layers import layer_costs
 from flexrel_sim.measure.pruned import prune_point, samples_of
 from flexrel_sim.measure.spec import MeasureSpec
+from flexrel_sim.metrics import choice_text
 from flexrel_sim.networks import CheckpointRecord, checkpoint_file
 from flexrel_sim.networks.answers import count_correct
 from flexrel_sim.networks.build import load_network, weights_of
@@ -67,12 +70,18 @@ class Shipped:
         The two files.
     before, after
         The dense network and the pruned one.
+    choice
+        What `delta: auto` tried and chose; empty where δ was given.
+    warnings
+        What is right and perhaps not meant.
     """
 
     checkpoint: Path
     card: Path
     before: Size
     after: Size
+    choice: dict[str, Any]
+    warnings: tuple[Fault, ...] = ()
 
 
 def ship(spec: MeasureSpec, checkpoint: Path) -> Shipped:
@@ -114,15 +123,16 @@ def ship(spec: MeasureSpec, checkpoint: Path) -> Shipped:
         dense = load_network(spec.card_file)
         try:
             samples = samples_of(spec)
-            pruned = prune_point(spec, dense, samples).network
+            found = prune_point(spec, dense, samples)
         except ValueError as error:
             raise WorkError(f"{spec.card_file.file}: can't be pruned: {error}") from None
         before = _size(dense, samples.test)
+        pruned = found.network
         after = _size(pruned, samples.test, spec.scenario.weights.dtype)
     data = save({k: v.contiguous() for k, v in weights_of(pruned).state_dict().items()})
     _write(checkpoint, data)
-    _write(card_file, _card_text(spec, checkpoint, data, after).encode())
-    return Shipped(checkpoint, card_file, before, after)
+    _write(card_file, _card_text(spec, checkpoint, data, after, found.choice).encode())
+    return Shipped(checkpoint, card_file, before, after, found.choice)
 
 
 def _size(network: nn.Module, test: Samples, dtype: WeightDtype = "float32") -> Size:
@@ -148,7 +158,9 @@ def _loses_channels(pruning: PruningSection) -> bool:
     return pruning.granularity == "filters" or pruning.cut_ratio > 0
 
 
-def _card_text(spec: MeasureSpec, checkpoint: Path, data: bytes, after: Size) -> str:
+def _card_text(
+    spec: MeasureSpec, checkpoint: Path, data: bytes, after: Size, choice: Mapping[str, Any]
+) -> str:
     card = spec.card_file.card
     record = CheckpointRecord(
         file=checkpoint.name, sha256=hashlib.sha256(data).hexdigest(), torch=version("torch")
@@ -167,12 +179,18 @@ def _card_text(spec: MeasureSpec, checkpoint: Path, data: bytes, after: Size) ->
         }
     ).model_dump(mode="json", exclude_none=True)
     pruning = yaml.safe_dump(spec.operating_point["pruning"], default_flow_style=True, width=10**6)
+    chose = f"# delta: auto chose {_choice(choice)}\n" if choice else ""
     comment = (
-        f"# Pruned from {card.name} by flexrel_sim: {pruning.strip()}\n"
+        f"# Pruned from {card.name} by flexrel_sim: {pruning.strip()}\n{chose}"
         f"# Accuracy on {spec.scenario.data.test} test samples: {after.accuracy.value:.4f}"
         f" [{after.accuracy.low:.4f}, {after.accuracy.high:.4f}]\n"
     )
     return comment + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def _choice(choice: Mapping[str, Any]) -> str:
+    missed = "" if choice["reached"] else "; no try kept the accuracy that it aimed at"
+    return choice_text(choice) + missed
 
 
 def _write(file: Path, data: bytes) -> None:

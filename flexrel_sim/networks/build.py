@@ -32,7 +32,7 @@ from flexrel_sim.networks.shrunk import shrink
 from flexrel_sim.networks.squeezenet import build_squeezenet
 from flexrel_sim.networks.vgg_layers import build_torchvision_vgg, build_vgg
 from flexrel_sim.networks.vit import build_vit
-from flexrel_sim.networks.weights import fill, read_tensors
+from flexrel_sim.networks.weights import fill, not_finite, read_tensors
 
 __all__ = ["build_network", "load_network", "weights_of"]
 
@@ -99,13 +99,17 @@ def load_network(card_file: CardFile) -> nn.Module:
         network = build_network(card.architecture).eval()
     except CheckpointError as error:
         raise CheckpointError(f"{card_file.file}: {error}") from None
-    remedy = (
-        f"train it with 'flexrel-sim train {card_file.file} --force'"
-        if card.training
-        else "correct the card's architecture, or record the file that fits it"
-    )
+    again = f"train it with 'flexrel-sim train {card_file.file} --force'" if card.training else ""
     try:
         tensors = read_tensors(file)
+    except ValueError as error:
+        remedy = again or f"record a file of tensors on {card_file.file}"
+        raise CheckpointError(f"{file}: checkpoint: {error}; {remedy}") from None
+    if found := not_finite(tensors):
+        remedy = again or "train again, or mend them"
+        raise CheckpointError(f"{file}: checkpoint: has NaN or infinity in {found}; {remedy}")
+    remedy = again or "correct the card's architecture, or record the file that fits it"
+    try:
         if card.pruned:
             shrink(weights_of(network), tensors)
         fill(weights_of(network), tensors)

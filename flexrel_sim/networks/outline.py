@@ -35,6 +35,8 @@ class Outline:
         The last operation.
     blocks
         Other names of boundaries: a module, and the last operation in it.
+    inputs
+        Prunable layer to the inputs of each of its filters.
     """
 
     boundaries: tuple[str, ...]
@@ -42,6 +44,7 @@ class Outline:
     filters: dict[str, int]
     last: str
     blocks: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, int] = field(default_factory=dict)
 
 
 def outline(card_file: CardFile) -> Outline:
@@ -109,6 +112,7 @@ def outline_of(network: nn.Module) -> Outline:
         filters,
         graph.operations[-1].name,
         {block: cut for block, cut in graph.blocks.items() if cut != EDGE},
+        {name: layer.weight.shape[1] for name, layer in layers.items()},
     )
 
 
@@ -127,6 +131,7 @@ def _planned(architecture: Vgg) -> Outline:
         {layer.name: layer.weights for layer in layers},
         {layer.name: layer.outputs for layer in layers[:-1]},
         names[-1],
+        inputs={layer.name: layer.inputs for layer in layers},
     )
 
 

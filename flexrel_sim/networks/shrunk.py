@@ -49,8 +49,8 @@ def _resize(layer: nn.Conv2d | nn.Linear | nn.BatchNorm2d, shape: torch.Size) ->
     elif isinstance(layer, nn.Linear):
         layer.out_features, layer.in_features = outputs, shape[1]
     else:
-        if layer.groups > 1:
-            # Depthwise: a channel that is gone takes its group with it.
+        if layer.groups == layer.in_channels == layer.out_channels:
+            # Depthwise: a channel that is gone takes its group with it. Other groups stay.
             layer.groups = outputs
         layer.out_channels, layer.in_channels = outputs, shape[1] * layer.groups
     layer.weight = nn.Parameter(torch.zeros(shape))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from flexrel_sim.networks.packaged import read_arrays
 from flexrel_sim.networks.squeezenet import FIRES
 
-__all__ = ["fill", "read_tensors"]
+__all__ = ["fill", "not_finite", "read_tensors"]
 
 _KEYS_SHOWN = 6
 
@@ -54,8 +54,9 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         if str(error).startswith("invalid load key"):
             raise ValueError("can't be read: is no checkpoint, or truncated") from None
         raise ValueError(
-            "holds more than tensors, which could run code as it is read; save its state_dict()"
-            " alone"
+            "is a pickle of more than tensors, and refused: it could run code as it is read; where"
+            " you trust it, save its tensors alone, by torch.save(network.state_dict(),"
+            " 'weights.pt') or as safetensors"
         ) from None
     except (SafetensorError, OSError, RuntimeError, KeyError) as error:
         raise ValueError(f"can't be read: {_line(error)}") from None
@@ -98,6 +99,11 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         if not bool(tensor.isfinite().all()):
             raise ValueError(f"{key} must be finite, and has NaN or infinity")
     network.load_state_dict(dict(tensors), strict=False)
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> str:
+    """List the tensors that have NaN or infinity; empty where none has."""
+    return _listed(key for key, tensor in tensors.items() if not bool(tensor.isfinite().all()))
 
 
 def _load_pt(file: Path) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from flexrel_sim.comparison.result import Comparison, Curve
@@ -22,6 +22,8 @@ __all__ = ["accuracy_against_kept", "draw_comparison", "savings"]
 _COLUMNS = 4
 
 _GRID = 120
+
+_NARROW = 4
 
 _LABELS = {"macs": "MACs"}
 
@@ -144,13 +146,15 @@ def savings(result: Comparison, claim: str) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        A row per pair and track, a mark per allowed loss.
+        A row per pair and track, a mark per allowed loss; an arrow where an interval goes on to the
+        left of the axis.
     """
     told = [saving for saving in result.savings() if saving.claim == claim]
     places = list(dict.fromkeys((saving.track, saving.pair) for saving in told))
     figure = Figure(figsize=(7.2, 0.42 * len(places) + 1.3), layout="constrained")
     ax = figure.subplots()
     losses = result.scenario.losses
+    cut_off = []
     for index, loss in enumerate(losses):
         found = [saving for saving in told if saving.loss == loss]
         height = [
@@ -170,9 +174,15 @@ def savings(result: Comparison, claim: str) -> Figure:
             capsize=2,
             linewidth=1,
         )
+        cut_off.append((low, height, COLOURS[index % len(COLOURS)]))
     ax.axvline(0, color="black", linewidth=0.8)
     ax.axvline(35, color="black", linewidth=0.8, linestyle=":")
-    ax.set_xlim(left=max(-100, ax.get_xlim()[0]), right=100)
+    left = max(-100, ax.get_xlim()[0])
+    ax.set_xlim(left=left, right=100)
+    for low, height, colour in cut_off:
+        # The interval goes on beyond the axis.
+        at = [place for place, end in zip(height, low, strict=True) if end < left]
+        ax.plot([left] * len(at), at, "<", color=colour, markersize=4, clip_on=False)
     ax.set_yticks(range(len(places)), [f"{pair} ({track})" for track, pair in places], fontsize=7)
     ax.invert_yaxis()
     ax.set_xlabel("saved against the best rival / %  (dotted: the paper's 35 %)")
@@ -192,7 +202,10 @@ def _named(result: Comparison, track: Track) -> list[str]:
 
 def _percent_axis(ax: Axes) -> None:
     ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    low, high = ax.get_xlim()
+    # Round numbers of a narrow axis: 1, 2, 3 and 5 would leave it with one label, or none.
+    narrow = high / low < _NARROW
+    ax.xaxis.set_major_locator(MaxNLocator(4) if narrow else LogLocator(subs=(1, 2, 3, 5)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.tick_params(labelsize=7)

@@ -12,7 +12,7 @@ from flexrel_sim.networks.answers import share_correct
 from flexrel_sim.pruning.catalogue import Form
 from flexrel_sim.pruning.evidence import Evidence
 from flexrel_sim.pruning.filters import cut_channels_removed
-from flexrel_sim.pruning.prune import evidence_for, removed
+from flexrel_sim.pruning.prune import evidence_for, removed, with_floors_of
 from flexrel_sim.pruning.scores import scoring
 from flexrel_sim.pruning.settings import tried_ratios
 from flexrel_sim.scenario.schema import PruningSection
@@ -119,6 +119,7 @@ def _accuracies(
     if settings.cut_ratio and head:
         # Which channels go at the cut hangs on δ, as what is left to score does on them.
         smaller = cut_channels_removed(evidence, settings, how, head)
+        settings = with_floors_of(settings, evidence.original, smaller)
         evidence = evidence_for(smaller, settings, evidence.images, evidence.labels)
     for ratio in tried_ratios(settings):
         at = settings.model_copy(update={"ratio": ratio})

@@ -23,9 +23,10 @@ import torch_pruning
 from torch import Tensor, nn
 
 from flexrel_sim.pruning.evidence import Scores
+from flexrel_sim.pruning.positions import output_positions
 from flexrel_sim.pruning.relevance import Prunable, prunable_layers
 
-__all__ = ["ChannelGroup", "CoupledNetwork", "Sizes", "output_positions"]
+__all__ = ["ChannelGroup", "CoupledNetwork", "Sizes"]
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,7 @@ class CoupledNetwork:
         Raises
         ------
         ValueError
-            If a layer would lose its last filter.
+            If a layer would lose its last filter, or another can't do with fewer channels.
         """
         gone_out = self._gone(keep, "outputs")
         for name, layer in self.layers.items():
@@ -238,7 +239,28 @@ class CoupledNetwork:
                 layer = self.layers[name]
                 prune = self._graph.get_pruner_of_module(layer).prune_out_channels
                 self._graph.get_pruning_group(layer, prune, gone).prune()
+        self._refuse_broken()
         return self.network.requires_grad_(False)
+
+    def _refuse_broken(self) -> None:
+        """Refuse what no longer runs: a layer may be made for one number of channels."""
+        entered: list[str] = []
+        handles = [
+            module.register_forward_pre_hook(lambda *_, name=name: entered.append(name))
+            for name, module in self.network.named_modules()
+        ]
+        try:
+            with torch.no_grad():
+                self.network(self._example)
+        except RuntimeError as error:
+            raise ValueError(
+                f"layer {entered[-1]!r} can't do with fewer channels"
+                f" ({' '.join(str(error).split())}); put what it reads in pruning.exclude, or prune"
+                " weights"
+            ) from None
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def _gone(
         self, keep: Mapping[str, Tensor], side: Literal["outputs", "inputs"]
@@ -307,39 +329,3 @@ def _calls(layers: Mapping[str, Prunable]) -> Iterator[list[str]]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-def output_positions(
-    network: nn.Module, layers: Mapping[str, Prunable], example: Tensor
-) -> dict[str, int]:
-    """Count at how many places every layer's filters are applied to one sample.
-
-    Parameters
-    ----------
-    network, layers
-        A network, and its layers that have weights, by name.
-    example
-        Images of the right shape, ``(batch, channels, height, width)``.
-
-    Returns
-    -------
-    dict
-        Layer name to positions: 1 for a fully connected layer; all uses of a layer count.
-    """
-    positions: dict[str, int] = dict.fromkeys(layers, 0)
-
-    def record(name: str) -> torch.utils.hooks.RemovableHandle:
-        def hook(layer: Prunable, _: tuple[Tensor, ...], output: Tensor) -> None:
-            # += : a layer that is used twice does twice the work.
-            positions[name] += output[0].numel() // layer.weight.shape[0]
-
-        return layers[name].register_forward_hook(hook)
-
-    handles = [record(name) for name in layers]
-    try:
-        with torch.no_grad():
-            network(example[:1])
-    finally:
-        for handle in handles:
-            handle.remove()
-    return positions

@@ -10,7 +10,7 @@ from flexrel_sim.pruning.channels import ChannelGroup, CoupledNetwork
 from flexrel_sim.pruning.evidence import Evidence, Scores
 from flexrel_sim.pruning.scores import Scoring, score
 from flexrel_sim.pruning.select import Keep, keep_masks, pools_of
-from flexrel_sim.pruning.settings import share_kept
+from flexrel_sim.pruning.settings import least_kept
 from flexrel_sim.scenario.schema import PruningSection
 
 __all__ = ["cut_channels_removed", "kept_channels"]
@@ -138,5 +138,6 @@ def _channel_scores(groups: Mapping[str, ChannelGroup], evidence: Evidence, how:
 
 
 def _largest_floor(group: ChannelGroup, min_kept: Mapping[str, float] | float) -> float:
-    least = group.least / group.channels
-    return max(least, *(share_kept(min_kept, name) for name in group.outputs))
+    # Of a concatenation a layer has some of the channels: a fraction of it is one of those.
+    least = [least_kept(min_kept, name, len(at.index)) for name, at in group.outputs.items()]
+    return max(group.least, *least) / group.channels

@@ -312,7 +312,10 @@ def _rewritten(
         if isinstance(module, Prunable) and module in names:
             name = names[module]
             if name in seen:
-                raise ValueError(f"layer {name!r} must run once, and the network calls it again")
+                raise ValueError(
+                    f"layer {name!r} must run once, and the network calls it again; give each call"
+                    " a layer of its own, or use a criterion without relevance, such as 'magnitude'"
+                )
             seen[name] = _Seen(inputs[0], output, share)
         return output
 

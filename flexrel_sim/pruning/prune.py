@@ -6,13 +6,15 @@ from collections.abc import Collection, Mapping
 
 from torch import Tensor, nn
 
-from flexrel_sim.pruning.channels import CoupledNetwork, output_positions
+from flexrel_sim.pruning.channels import CoupledNetwork
 from flexrel_sim.pruning.evidence import Evidence, Scores
 from flexrel_sim.pruning.filters import cut_channels_removed, kept_channels
-from flexrel_sim.pruning.relevance import Prunable
+from flexrel_sim.pruning.positions import output_positions
+from flexrel_sim.pruning.relevance import Prunable, prunable_layers
 from flexrel_sim.pruning.remove import batch_norm_renewed, weights_masked
 from flexrel_sim.pruning.scores import Scoring, score, scoring
 from flexrel_sim.pruning.select import Keep, keep_masks, nm_masks, pools_of
+from flexrel_sim.pruning.settings import same_floors
 from flexrel_sim.scenario.schema import PruningSection
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "kept_weights",
     "prune",
     "removed",
+    "with_floors_of",
 ]
 
 
@@ -62,13 +65,42 @@ def prune(
     how = scoring(settings)
     if settings.cut_ratio and head:
         evidence = evidence_for(network, settings, images, labels)
-        network = cut_channels_removed(evidence, settings, how, head)
+        whole, network = network, cut_channels_removed(evidence, settings, how, head)
+        settings = with_floors_of(settings, whole, network)
     if settings.ratio or settings.pattern != "none":
         evidence = evidence_for(network, settings, images, labels)
         return removed(network, evidence, settings, how, gone=gone)
     if settings.batch_norm == "re-estimate" and settings.prunes:
         return batch_norm_renewed(network, images)
     return network
+
+
+def with_floors_of(settings: PruningSection, before: nn.Module, now: nn.Module) -> PruningSection:
+    """Let ``min_kept`` go on to mean the layers before filters were removed.
+
+    Parameters
+    ----------
+    settings
+        A pruning section whose ``min_kept`` is meant of ``before``.
+    before, now
+        The network, and what removal has left of it.
+
+    Returns
+    -------
+    PruningSection
+        One that keeps as many units of ``now``.
+    """
+    whole, left = (
+        {
+            name: len(layer.weight) if settings.granularity == "filters" else layer.weight.numel()
+            for name, layer in prunable_layers(network).items()
+        }
+        for network in (before, now)
+    )
+    if whole == left:
+        return settings
+    floors = same_floors(settings.min_kept, whole, left)
+    return settings.model_copy(update={"min_kept": floors})
 
 
 def removed(

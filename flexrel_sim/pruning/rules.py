@@ -138,6 +138,12 @@ def denominators(settings: RelevanceSection) -> dict[type[nn.Module], Denominato
     return {nn.Conv2d: rule, nn.Linear: rule, nn.ReLU6: passed_on}
 
 
+_REMEDY: Final = (
+    "use pruning.relevance.rule gradient or integrated-gradients, which take any layer, or a"
+    " criterion without relevance"
+)
+
+
 def check_known(network: nn.Module, known: dict[type[nn.Module], Denominator]) -> None:
     """Check that a z rule knows every module of a network.
 
@@ -165,7 +171,7 @@ def check_known(network: nn.Module, known: dict[type[nn.Module], Denominator]) -
                 f"layer {name!r} must be folded into the layer before it, got {kind.__name__}"
             )
         names = ", ".join(sorted(other.__name__ for other in types))
-        raise ValueError(f"layer {name!r} must be one of {names}, got {kind.__name__}")
+        raise ValueError(f"layer {name!r} must be one of {names}, got {kind.__name__}; {_REMEDY}")
 
 
 def _weighted(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flexrel_sim.pruning.relevance import Prunable
-from flexrel_sim.pruning.settings import share_kept
+from flexrel_sim.pruning.settings import least_kept
 
 __all__ = ["Keep", "keep_masks", "lowest", "nm_masks", "pools_of"]
 
@@ -59,8 +58,7 @@ def keep_masks(
     for pool in pools or [list(scores)]:
         flat = [scores[name].detach().flatten().numpy() for name in pool]
         floors = [
-            max(1, math.ceil(share_kept(min_kept, name) * part.size))
-            for name, part in zip(pool, flat, strict=True)
+            least_kept(min_kept, name, part.size) for name, part in zip(pool, flat, strict=True)
         ]
         if costs is None:
             count = round(ratio * sum(part.size for part in flat))

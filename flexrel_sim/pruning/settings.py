@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from flexrel_sim.scenario.pruning_sections import PruningSection
 
-__all__ = ["share_kept", "tried_ratios"]
+__all__ = ["least_kept", "same_floors", "tried_ratios"]
 
 
-def share_kept(min_kept: Mapping[str, float] | float, layer: str) -> float:
-    """Give the fraction of a layer that ``min_kept`` keeps, whatever its scores."""
-    if isinstance(min_kept, Mapping):
-        return min_kept.get(layer, min_kept.get("default", 0.0))
-    return min_kept
+def least_kept(min_kept: Mapping[str, float] | float, layer: str, units: int) -> int:
+    """Give how many of a layer's units ``min_kept`` keeps, whatever their scores: one at least."""
+    share = min_kept
+    if isinstance(share, Mapping):
+        share = share.get(layer, share.get("default", 0.0))
+    # Rounded first: 0.07 x 100 is a little more than 7 in floating point, and means 7.
+    return max(1, math.ceil(round(share * units, 9)))
+
+
+def same_floors(
+    min_kept: Mapping[str, float] | float, before: Mapping[str, int], now: Mapping[str, int]
+) -> dict[str, float]:
+    """Give fractions of smaller layers that are what ``min_kept`` is of the layers before.
+
+    Parameters
+    ----------
+    min_kept
+        As in a pruning section.
+    before, now
+        Layer name to its units, before anything was removed and now.
+
+    Returns
+    -------
+    dict
+        Layer name to a fraction; 1 where less is left than ``min_kept`` would keep.
+    """
+    return {
+        name: min(1.0, least_kept(min_kept, name, before[name]) / units)
+        for name, units in now.items()
+    }
 
 
 def tried_ratios(pruning: PruningSection) -> tuple[float, ...]:

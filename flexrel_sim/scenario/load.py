@@ -16,7 +16,14 @@ from flexrel_sim.errors import Fault, ScenarioError
 from flexrel_sim.scenario.overrides import overridden
 from flexrel_sim.scenario.refusals import FaultMaker, fault_maker, validation_faults
 from flexrel_sim.scenario.schema import MODEL_SECTIONS, Scenario, SystemScenario
-from flexrel_sim.scenario.source import YAML_VALUE_ERRORS, KeyPath, YamlSource, dotted, read_yaml
+from flexrel_sim.scenario.source import (
+    YAML_VALUE_ERRORS,
+    KeyPath,
+    YamlSource,
+    dotted,
+    plain_data,
+    read_yaml,
+)
 from flexrel_sim.scenario.sweep import (
     PINNED,
     SweptValue,
@@ -305,7 +312,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     try:
         if not equals or not path.strip():
             raise ValueError
-        return path.strip(), yaml.safe_load(value)
+        return path.strip(), plain_data(value)
     except (*YAML_VALUE_ERRORS, yaml.YAMLError):
         remedy = "write --set pruning.ratio=0.6 or --set 'link.uplink=5 Mbit/s'"
         raise ScenarioError(

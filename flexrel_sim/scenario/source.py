@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ import yaml
 
 from flexrel_sim.errors import Fault, ScenarioError
 
-__all__ = ["YAML_VALUE_ERRORS", "KeyPath", "YamlSource", "dotted", "read_yaml"]
+__all__ = ["YAML_VALUE_ERRORS", "KeyPath", "YamlSource", "dotted", "plain_data", "read_yaml"]
 
 KeyPath = tuple[str | int, ...]
 
@@ -25,6 +26,8 @@ YAML_VALUE_ERRORS: Final = (
     TypeError,
 )
 """What PyYAML raises on a value that is not of its tag, such as ``!!bool maybe``."""
+
+_BASE_60: Final = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 
 # Aliases can make a small file huge ("billion laughs"): no honest scenario has this many nodes.
 _NODES_MAX = 20_000
@@ -102,9 +105,9 @@ def read_yaml(file: Path) -> YamlSource:
     except UnicodeDecodeError:
         raise _error(file, 1, "must be UTF-8 text", "save it as UTF-8") from None
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=_Loader)
         lines = _lines(file, root)
-        data = yaml.safe_load(text)
+        data = plain_data(text)
     except yaml.MarkedYAMLError as error:
         raise _yaml_error(file, error) from None
     except yaml.YAMLError as error:
@@ -115,6 +118,37 @@ def read_yaml(file: Path) -> YamlSource:
         remedy = "start it with a key, such as 'name: my-scenario'"
         raise _error(file, 1, "must be a mapping of keys to values", remedy)
     return YamlSource(file, data, lines, hashlib.sha256(text.encode()).hexdigest())
+
+
+def plain_data(text: str) -> Any:
+    """Read YAML as plain data: nothing that it names is executed.
+
+    Parameters
+    ----------
+    text
+        YAML. ``2:4`` is text, as in YAML 1.2, and not 124, a number of base 60.
+
+    Returns
+    -------
+    object
+        Mappings, sequences, numbers, texts and None.
+
+    Raises
+    ------
+    yaml.YAMLError
+        If it is not YAML, or holds a tag; one of ``YAML_VALUE_ERRORS`` if a value is not of its
+        tag.
+    """
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads plain data; `2:4` is text, as in YAML 1.2, and not a number of base 60."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        if kind is yaml.ScalarNode and implicit[0] and _BASE_60.fullmatch(value):
+            return self.DEFAULT_SCALAR_TAG
+        return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
 
 
 def _lines(file: Path, root: yaml.Node | None) -> dict[KeyPath, int]:

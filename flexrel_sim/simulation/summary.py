@@ -159,7 +159,10 @@ def with_loads(summary: Summary, loads: dict[str, float]) -> Summary:
 
 def _option_shares(figures: Sequence[Figures], count: int) -> tuple[float, ...]:
     used = sum((own.options for own in figures), Counter[int]())
+    # Where nothing was answered, the first option stands for all.
     total = sum(used.values())
+    if not total:
+        return (1.0, *[0.0] * (count - 1))
     return tuple(used[option] / total for option in range(count))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ from flexrel_sim.errors import Fault, ScenarioError, WorkError
 from flexrel_sim.hardware import find_device, find_radio
 from flexrel_sim.links.resolve import resolve, trace_warnings
 from flexrel_sim.measure import Checked, MeasureSpec, cached_profile, check, keep_profile
+from flexrel_sim.measure.pruning_check import aim_warnings
 from flexrel_sim.metrics import OPTIONAL_METRICS
 from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile, SystemScenario, option_points
@@ -215,11 +217,26 @@ def _simulated(
         raise ScenarioError(unknown)
     ranked = rank(points, scenario_file.scenario)
     unsure = [
+        *_missed_aims(scenario_file, points),
         *saturation_warnings(scenario_file, points),
         *drop_warnings(scenario_file, points),
     ]
     links = {str(warning): warning for warning in _link_warnings(scenario_file)}
     return StudyResult(scenario_file, ranked, (*warnings, *links.values(), *told, *unsure))
+
+
+def _missed_aims(scenario_file: ScenarioFile[Any], points: Sequence[PointResult]) -> list[Fault]:
+    """Tell of every pruned network whose `delta: auto` could not keep the accuracy, once."""
+    told: dict[str, Fault] = {}
+    for place, point in zip(scenario_file.points, points, strict=True):
+        if not isinstance(point.scenario, Scenario):
+            continue  # a stored profile is simulated: its pruning was another command's
+        pruning = point.scenario.pruning
+        for profile in point.options or (point.profile,):
+            tell = partial(scenario_file.fault, place)
+            found = aim_warnings(pruning, profile.calibration.choice, tell)
+            told |= {str(warning): warning for warning in found}
+    return list(told.values())
 
 
 def _unknown_figures(

@@ -243,6 +243,12 @@ def test_lists_name_all_there_is(command, names):
         assert name in stdout
 
 
+def test_criteria_that_tell_whole_filters_apart_only_say_so():
+    lines = {line.partition(":")[0]: line for line in call("criteria").stdout.splitlines()}
+    for name, criterion in CRITERIA.items():
+        assert lines[name].endswith("; whole filters only") == (criterion.level == "filters")
+
+
 def test_devices_are_listed_with_their_sources():
     stdout = call("devices").stdout
     assert stdout.count("source: ") == len(list_devices()) + len(list_radios())

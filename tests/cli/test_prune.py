@@ -50,6 +50,45 @@ def test_a_pruned_network_runs_in_a_scenario_and_is_pruned_again(workspace):
     assert done.exit_code == 0, done.output
 
 
+def auto(aim: str) -> tuple[str, ...]:
+    tries = f"{{deltas: [0.0, 0.4], ratios: [0.5], aim: accuracy, accuracy: {aim}}}"
+    settings = ("criterion=flexrel-paper", "delta=auto", f"auto={tries}")
+    return tuple(word for one in settings for word in ("--set", f"pruning.{one}"))
+
+
+def test_what_auto_chose_is_said_and_shipped(workspace):
+    done = prune("small.yaml", "-o", "auto.safetensors", *auto("0.01"))
+    assert done.exit_code == 0, done.output
+    chose = re.search(r"^auto +(δ = 0(\.4)?, normalise layer, form additive)$", done.output, re.M)
+    assert chose is not None
+    assert f"# delta: auto chose {chose[1]}\n" in (workspace / "auto.yaml").read_text()
+    assert "warning" not in done.output
+
+
+@pytest.mark.parametrize("command", ["prune", "run"])
+def test_an_accuracy_that_auto_could_not_keep_is_a_warning(workspace, command):
+    output = "auto.safetensors" if command == "prune" else "out"
+    arguments = [command, "small.yaml", "-o", output, *auto("0.9999")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert re.search(
+        r"warning: --set pruning.auto: pruning.auto.accuracy: was not kept by anything tried,"
+        r" 0\.\d{4} at best on validation samples; delta 0(\.4)? was chosen by its mean",
+        done.output,
+    )
+    if command == "prune":
+        assert "; no try kept the accuracy that" in (workspace / "auto.yaml").read_text()
+    else:
+        assert re.search("auto chose δ = 0(.4)?, normalise layer, form additive", done.output)
+
+
+def test_prune_prints_the_warnings_of_validate(workspace):
+    arguments = ("--set", "pruning.criterion=magnitude", "--set", "pruning.delta=0.3")
+    done = prune("small.yaml", "-o", "plain.safetensors", *arguments)
+    assert done.exit_code == 0, done.output
+    assert "warning: --set pruning.delta: has no effect on criterion 'magnitude'" in done.output
+
+
 def test_a_network_of_the_users_own_images_is_trained_tuned_and_shipped(workspace):
     own_images(workspace)
     card = (workspace / "tiny.yaml").read_text().split("checkpoint:")[0]

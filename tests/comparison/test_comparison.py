@@ -2,18 +2,20 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from flexrel_sim.cli import app
 from flexrel_sim.comparison import Comparison, Curve, compare, load_comparison, load_curves
 from flexrel_sim.comparison.result import kept_at
 from flexrel_sim.errors import ScenarioError
-from flexrel_sim.plots.comparison import draw_comparison, savings
+from flexrel_sim.plots.comparison import _percent_axis, draw_comparison, savings
 from flexrel_sim.report.comparison import write_comparison
-from flexrel_sim.statistics import t_interval
+from flexrel_sim.statistics import Estimate, t_interval
 from tests.comparison.conftest import COMPARISON
 from tests.workspace import own_images
 
@@ -398,3 +400,27 @@ def test_the_command_writes_a_report_and_refuses_a_faulty_file(workspace, run_ap
     (workspace / "who.yaml").write_text(FAULTY)
     refused = run_app(app, "compare", "who.yaml")
     assert refused.exit_code == 2
+
+
+@pytest.mark.parametrize("low", [65.0, 80.0, 90.0, 96.0])
+def test_narrow_axes_have_more_than_one_label(low: float) -> None:
+    ax = Figure().subplots()
+    ax.plot([low, 100.0], [0.5, 0.9])
+    _percent_axis(ax)
+    left, right = ax.get_xlim()
+    assert sum(left <= place <= right for place in ax.get_xticks()) > 1
+
+
+def test_an_interval_that_goes_on_beyond_the_axis_has_an_arrow(
+    compared: Comparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = list(compared.savings())
+    wide = [
+        replace(one, saving=Estimate(-0.4, -3.0 if index == 0 else -0.5, 0.1))
+        for index, one in enumerate(told)
+    ]
+    monkeypatch.setattr(Comparison, "savings", lambda _: wide)
+    ax = savings(compared, "family against magnitude").axes[0]
+    arrows = [line for line in ax.lines if line.get_marker() == "<"]
+    assert sum(len(line.get_xdata()) for line in arrows) == 1
+    assert ax.get_xlim()[0] == -100

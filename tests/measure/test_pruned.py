@@ -65,6 +65,18 @@ def test_three_steps_end_at_the_wanted_ratio_and_what_is_gone_stays_gone(
         assert all(bool(after[name][mask].all()) for name, mask in before.items())
 
 
+@pytest.mark.parametrize("changes", [{}, {"cut_ratio": 0.3}])
+def test_floors_of_a_schedule_are_those_of_the_layers_before_it(
+    network: nn.Module, samples: EvaluationSamples, changes: dict[str, float]
+) -> None:
+    asked = {"granularity": "filters", "min_kept": 0.45, "ratio": 0.5}
+    settings = section(**asked | {"schedule": {"steps": 4}} | changes)
+    after = prunable_layers(pruned_network(network, settings, samples, cut="pool2").network)
+    before = prunable_layers(network)
+    for name in list(before)[:-1]:
+        assert len(after[name].weight) >= 0.45 * len(before[name].weight)
+
+
 @pytest.mark.parametrize("granularity", ["weights", "filters"])
 def test_finished_steps_are_taken_up_again(
     network: nn.Module,

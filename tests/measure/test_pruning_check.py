@@ -12,7 +12,9 @@ import yaml
 from flexrel_sim.errors import Fault, ScenarioError
 from flexrel_sim.measure import check
 from flexrel_sim.measure.pruning_check import network_faults
-from flexrel_sim.networks import CardFile, Outline
+from flexrel_sim.networks import CardFile, Outline, outline
+from flexrel_sim.networks.build import load_network
+from flexrel_sim.networks.outline import outline_of
 from flexrel_sim.scenario import load_scenario
 from tests.builders import write_yaml
 from tests.measure.scenarios import SYSTEM, scenario_of
@@ -78,6 +80,18 @@ WRONG = {
     "pattern in steps": (
         PATTERN | {"schedule": {"steps": 2}},
         "pruning.schedule.steps: must be 1 for a pattern, which is there or not, got 2; set 1",
+    ),
+    "floor above what a pattern keeps": (
+        PATTERN | {"min_kept": 0.7},
+        "pruning.min_kept: must be at most 0.5, what the pattern 2:4 keeps, got 0.7; lower it",
+    ),
+    "a layer's floor above it": (
+        PATTERN | {"min_kept": {"fc1": 0.7, "fc2": 0.9}, "exclude": ["fc2"]},
+        "pruning.min_kept.fc1: must be at most 0.5, what the pattern 2:4 keeps, got 0.7; lower it",
+    ),
+    "pattern that fits nowhere": (
+        PATTERN | {"exclude": ["conv1_2", "conv2_1", "fc1", "fc2"]},
+        "pruning.pattern: fits no layer of 'tiny': none has 4 inputs, got '2:4'; remove it",
     ),
     "floor of an unknown layer": (
         {"min_kept": {"default": 0.1, "fc3": 0.2}},
@@ -188,8 +202,8 @@ RIGHT: list[dict[str, Any]] = [
     FILTERS | {"criterion": "fpgm"},
     {"ratio_of": "macs"},
     FILTERS | {"ratio_of": "macs", "ratio": 0.9, "min_kept": 0.5},
-    PATTERN,
-    PATTERN | {"ratio": 0.5, "ratio_of": "weights"},
+    PATTERN | {"exclude": ["conv1_1", "conv2_1"]},
+    PATTERN | {"ratio": 0.5, "ratio_of": "weights", "exclude": ["conv1_1", "conv2_1"]},
     {"min_kept": {"default": 0.1, "fc1": 0.5}},
     {"cut_ratio": 0.5},
     AUTO | {"auto": {"aim": "accuracy", "accuracy": 0.9}},
@@ -224,3 +238,16 @@ def test_a_setting_without_effect_is_a_warning(
     (warning,) = check(load_scenario(write(folder, pruning | {"criterion": criterion}))).warnings
     assert f": pruning.{path}: has no effect on criterion {criterion!r}, got " in str(warning)
     assert "; remove it" in str(warning)
+
+
+def test_layers_that_a_pattern_does_not_fit_are_listed(folder: Path) -> None:
+    (warning,) = check(load_scenario(write(folder, PATTERN))).warnings
+    # The tiny network takes 1 channel, and its second block 6.
+    assert (
+        "pruning.pattern: does not fit conv1_1 (1 input, which stay), conv2_1 (6 inputs, the last 2"
+        " stay): inputs must be a multiple of 4, got '2:4'; list these layers in pruning.exclude"
+    ) in str(warning)
+
+
+def test_the_outline_counts_inputs_as_the_built_network_does(tiny: CardFile) -> None:
+    assert outline(tiny).inputs == outline_of(load_network(tiny)).inputs

@@ -140,7 +140,7 @@ def test_a_checkpoint_of_another_architecture_is_refused_with_its_file_and_remed
 
 def test_a_recorded_file_that_is_no_safetensors_is_refused_with_its_remedy(tmp_path: Path) -> None:
     card_file = write_checkpoint(tmp_path, b"not a checkpoint")
-    with pytest.raises(CheckpointError, match="does not fit .*; train it with .* --force"):
+    with pytest.raises(CheckpointError, match="can't be read: .*; train it with .* --force"):
         load_network(card_file)
 
 

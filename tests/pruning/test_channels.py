@@ -14,7 +14,8 @@ from flexrel_sim.networks.architectures import MobileNet, ResNet
 from flexrel_sim.networks.build import build_network
 from flexrel_sim.networks.modules import Add, Concat
 from flexrel_sim.networks.squeezenet import Fire
-from flexrel_sim.pruning.channels import CoupledNetwork, Sizes, output_positions
+from flexrel_sim.pruning.channels import CoupledNetwork, Sizes
+from flexrel_sim.pruning.positions import output_positions
 from flexrel_sim.pruning.relevance import prunable_layers
 from tests.pruning.chains import named, seeded
 from tests.pruning.masking import channels_masked

@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from flexrel_sim.networks.shrunk import shrink
+from flexrel_sim.networks.weights import fill
 from flexrel_sim.pruning.channels import CoupledNetwork
 from flexrel_sim.pruning.filters import kept_channels
 from flexrel_sim.pruning.prune import evidence_for, prune
@@ -108,3 +110,36 @@ def test_around_a_convolution_in_groups_removal_is_masking(criterion: str) -> No
 def test_single_weights_of_a_convolution_in_groups_are_pruned() -> None:
     pruned = prune(in_groups(), section(criterion="flexrel-paper"), IMAGES, LABELS)
     assert (pruned.grouped.weight == 0).any()
+
+
+def test_what_is_written_around_a_convolution_in_groups_is_read_again() -> None:
+    asked = section(granularity="filters", ratio=0.4, exclude=["conv", "grouped"])
+    smaller = prune(in_groups(), asked, IMAGES, LABELS)
+    fresh = in_groups()
+    shrink(fresh, smaller.state_dict())
+    fill(fresh, smaller.state_dict())
+    assert fresh.grouped.groups == 4
+    assert torch.equal(fresh(IMAGES.float()), smaller.float()(IMAGES.float()))
+
+
+def test_a_floor_after_removal_at_the_cut_is_of_the_layers_before_it() -> None:
+    wide = nn.Conv2d(2, 20, 3, padding=1), nn.Conv2d(20, 100, 1)
+    layers = ("conv", wide[0]), ("conv2", wide[1]), ("flatten", nn.Flatten())
+    network = randomised(named(*layers, ("fc", nn.Linear(6400, 3))), 4)
+    for share, kept in ((0.35, 35), (0.07, 7)):
+        asked = section(
+            granularity="filters", cut_ratio=0.4, ratio=0.9, min_kept=share, scope="layer"
+        )
+        pruned = prune(network, asked, IMAGES, LABELS, head=["conv", "conv2"])
+        # 60 of 100 are left by the cut: 35 and 7 of 100, not 21 and 5 of 60, stay at least.
+        assert len(pruned.conv2.weight) == max(kept, 6)
+
+
+def test_a_layer_that_is_made_for_its_number_of_channels_is_named_with_a_remedy() -> None:
+    layers = ("conv", nn.Conv2d(2, 6, 1)), ("norm", nn.LayerNorm([6, 8, 8])), ("act", nn.GELU())
+    rest = ("conv2", nn.Conv2d(6, 5, 1)), ("flatten", nn.Flatten()), ("fc", nn.Linear(320, 3))
+    network = randomised(named(*layers, *rest), 3)
+    with pytest.raises(ValueError, match=r"layer 'norm' can't do .*\); put what it reads in prun"):
+        prune(network, section(granularity="filters"), IMAGES, LABELS)
+    asked = section(granularity="filters", exclude=["conv"])
+    assert len(prune(network, asked, IMAGES, LABELS).conv2.weight) < 5

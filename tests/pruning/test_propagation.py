@@ -286,7 +286,7 @@ def test_a_module_with_weights_of_its_own_is_not_overlooked() -> None:
             return self.relu(source) * self.scale
 
     network = named(("fc", nn.Linear(4, 3)), ("scaled", Scaled()))
-    with pytest.raises(ValueError, match="layer 'scaled' must be one of .*got Scaled"):
+    with pytest.raises(ValueError, match="'scaled' must be one of .*got Scaled; use pruning.rel"):
         flows_of(network, images_of(1, shape=(4,)), torch.tensor([0]), rule_of("gamma"))
 
 
@@ -310,7 +310,8 @@ def test_an_empty_shortcut_passes_on_what_it_gets() -> None:
 def test_a_layer_that_runs_twice_or_never_is_refused(rule: str) -> None:
     layer = nn.Linear(4, 4)
     images, labels = images_of(1, shape=(4,)), torch.tensor([0])
-    with pytest.raises(ValueError, match="layer 'a' must run once, and the network calls it again"):
+    match = "layer 'a' must run once, and the network calls it again; give each call a layer"
+    with pytest.raises(ValueError, match=match):
         flows_of(named(("a", layer), ("b", layer)), images, labels, rule_of(rule))
     network = named(("a", nn.Linear(4, 4)))
     layers = {"stray": nn.Linear(4, 4)}

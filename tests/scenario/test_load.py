@@ -216,9 +216,9 @@ def test_a_faulty_override_is_placed_at_its_option(tmp_path: Path) -> None:
     overrides = {"pruning.ratio": 2, "link.dely": "1 s", "edge": 5}
     found = faults(tmp_path, SCENARIO_YAML, overrides)
     assert len(found) == 3
-    assert any(line.startswith("--set pruning.ratio: pruning.ratio: must be") for line in found)
-    assert any(line.startswith("--set link.dely: link.dely: unknown key; did") for line in found)
-    assert any(line.startswith("--set edge: edge: must be a mapping") for line in found)
+    assert any(line.startswith("--set pruning.ratio: must be") for line in found)
+    assert any(line.startswith("--set link.dely: unknown key; did") for line in found)
+    assert any(line.startswith("--set edge: must be a mapping") for line in found)
 
 
 def test_an_unknown_section_is_placed_at_the_option_or_sweep_that_made_it(tmp_path: Path) -> None:
@@ -320,14 +320,14 @@ def test_an_override_can_add_a_sweep_where_the_files_is_empty(tmp_path: Path) ->
 def test_a_faulty_sweep_by_override_is_placed_at_its_option(tmp_path: Path, value: object) -> None:
     found = faults(tmp_path, SCENARIO_YAML, {"sweep.link.uplink": value})
     assert len(found) == 1
-    assert found[0].startswith("--set sweep.link.uplink: sweep.link.uplink")
+    assert found[0].startswith("--set sweep.link.uplink")
 
 
 def test_a_sweep_by_override_is_refused_where_the_file_lists_grids(tmp_path: Path) -> None:
     text = SCENARIO_YAML + "sweep: [{pruning.ratio: [0.1]}]\n"
     assert faults(tmp_path, text, {"sweep.pruning.ratio": [0.2]}) == [
         (
-            "--set sweep.pruning.ratio: sweep.pruning.ratio: can't be set where the sweep is a list"
+            "--set sweep.pruning.ratio: can't be set where the sweep is a list"
             " of grids, got [0.2]; edit the file"
         ),
     ]
@@ -349,7 +349,7 @@ def test_a_later_fault_of_a_point_is_placed_where_the_file_sets_the_key(
 def test_a_later_fault_of_an_override_is_placed_at_its_option(tmp_path: Path) -> None:
     file = load(tmp_path, SCENARIO_YAML, split__cut="pool9")
     fault = file.fault(file.points[0], "split.cut", "must be a boundary", "pool9")
-    assert str(fault) == "--set split.cut: split.cut: must be a boundary, got 'pool9'"
+    assert str(fault) == "--set split.cut: must be a boundary, got 'pool9'"
 
 
 def again(file: ScenarioFile[Scenario], folder: Path) -> ScenarioFile[Scenario]:
@@ -453,7 +453,7 @@ def test_a_system_refuses_the_model_half_in_every_grid_and_override(tmp_path: Pa
     assert [line.partition(" is part")[0] for line in found] == [
         "FILE:9: sweep[0].pruning.ratio:",
         "FILE:10: sweep[1].split:",
-        "--set codec.level: codec.level:",
+        "--set codec.level:",
     ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flexrel_sim.errors import ScenarioError
-from flexrel_sim.scenario import read_yaml
+from flexrel_sim.scenario import parse_override, read_yaml
 from flexrel_sim.scenario.source import YamlSource, dotted
 from tests.builders import write_yaml
 
@@ -164,6 +164,20 @@ def test_every_duplicate_key_is_refused_on_its_line(tmp_path: Path) -> None:
 def test_an_anchor_used_twice_is_no_duplicate(tmp_path: Path) -> None:
     source = read_yaml(write_yaml(tmp_path, "a: &x {k: 1}\nb: *x\nc: *x\n"))
     assert source.data == {"a": {"k": 1}, "b": {"k": 1}, "c": {"k": 1}}
+
+
+def test_a_pattern_needs_no_quotes_for_it_is_no_number_of_base_60(tmp_path: Path) -> None:
+    text = "pruning: {pattern: 2:4}\nother: 4:8\ncount: 24\nshare: 2.4\nnothing:\nright: yes\n"
+    assert read_yaml(write_yaml(tmp_path, text)).data == {
+        "pruning": {"pattern": "2:4"},
+        "other": "4:8",
+        "count": 24,
+        "share": 2.4,
+        "nothing": None,
+        "right": True,
+    }
+    assert parse_override("pruning.pattern=2:4") == ("pruning.pattern", "2:4")
+    assert parse_override("pruning={pattern: 4:8}") == ("pruning", {"pattern": "4:8"})
 
 
 def test_billion_laughs_are_refused_before_they_unfold(tmp_path: Path) -> None:
