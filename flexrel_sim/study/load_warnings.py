@@ -75,6 +75,8 @@ def saturation_warnings(
             # with a controller there is more than one load.
             continue
         load = outcome.loads[outcome.busiest]
+        if load >= 1:
+            continue  # its waiting room is finite: what does not fit is dropped, and told
         error = mm1_mean_wait_standard_error_s(load, 1.0, outcome.counted_requests)
         if error > _RELATIVE_ERROR_MAX * mm1_mean_wait_s(load, 1.0):
             rule = (

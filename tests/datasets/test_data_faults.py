@@ -104,7 +104,7 @@ def test_a_users_dataset_is_opened_once_for_all_points(
     write_own(folder / "own.npz")
     sweep = ("workload:", "sweep: {pruning.ratio: [0.2, 0.4, 0.6]}\nworkload:")
     assert len(checked(folder, data("dataset: own.npz"), sweep).specs) == 3
-    assert opened == ["own.npz"]
+    assert opened.count("own.npz") == 1
 
 
 def test_what_is_wrong_with_a_users_dataset_is_a_fault_on_its_line(folder: Path) -> None:
@@ -182,7 +182,7 @@ def test_more_samples_than_the_deployed_classes_have_are_a_fault_with_their_numb
 def test_a_dataset_that_can_not_be_read_when_counted_is_a_fault(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = sys.modules["flexrel_sim.measure.check"]
+    module = sys.modules["flexrel_sim.measure.data_check"]
 
     def broken(*_: object) -> int:
         raise DatasetError("mnist5k: its file is missing")
