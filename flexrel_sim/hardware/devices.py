@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Literal, Self
 
@@ -12,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from flexrel_sim.errors import Fault, ScenarioError
+from flexrel_sim.hardware.presets import found, shipped
 from flexrel_sim.hardware.profiled import ProfiledTable, profiled_faults
 from flexrel_sim.hardware.sparsity import SparseKernels, SparseTable, StructuredKernels
 from flexrel_sim.hardware.traits import Precision
@@ -156,13 +156,7 @@ def find_device(
     ScenarioError
         If the device file is wrong.
     """
-    presets = _presets()
-    if name in presets:
-        return presets[name]
-    file = folder / name
-    if file.suffix in (".yaml", ".yml") and file.is_file():
-        return _read_device(file, profile, side)
-    raise LookupError(f"{did_you_mean(name, presets)}, or the path of a device's .yaml file")
+    return found("device", name, folder, _presets(), lambda file: _read_device(file, profile, side))
 
 
 def _read_device(
@@ -186,5 +180,4 @@ def _read_device(
 
 @cache
 def _presets() -> dict[str, Device]:
-    file = Path(str(files("flexrel_sim.hardware") / "devices.yaml"))
-    return {name: Device.model_validate(data) for name, data in read_yaml(file).data.items()}
+    return shipped(Device, "devices.yaml")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.resources import files
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from flexrel_sim.scenario import Section, did_you_mean, load_model, read_yaml
+from flexrel_sim.hardware.presets import found, shipped
+from flexrel_sim.scenario import Section, load_model
 
 __all__ = ["Radio", "find_radio", "list_radios", "transfer_energy_j"]
 
@@ -82,13 +82,7 @@ def find_radio(name: str, folder: Path) -> Radio:
     ScenarioError
         If the radio file is wrong.
     """
-    presets = _presets()
-    if name in presets:
-        return presets[name]
-    file = folder / name
-    if file.suffix in (".yaml", ".yml") and file.is_file():
-        return load_model(Radio, file)
-    raise LookupError(f"{did_you_mean(name, presets)}, or the path of a radio's .yaml file")
+    return found("radio", name, folder, _presets(), partial(load_model, Radio))
 
 
 def transfer_energy_j(
@@ -121,5 +115,4 @@ def transfer_energy_j(
 
 @cache
 def _presets() -> dict[str, Radio]:
-    file = Path(str(files("flexrel_sim.hardware") / "radios.yaml"))
-    return {name: Radio.model_validate(data) for name, data in read_yaml(file).data.items()}
+    return shipped(Radio, "radios.yaml")

@@ -90,7 +90,6 @@ class RadioMeter:
 
     def __init__(self, radio: Radio, devices: int = 1, start_s: float = 0.0) -> None:
         self._radio = radio
-        self._start_s = start_s
         self._latest_start_s = np.full(devices, start_s)
         self._on_air_until_s = np.full(devices, start_s)
         self._used = np.zeros(devices, dtype=np.bool_)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from flexrel_sim.links.piecewise import PiecewiseConstant
 
-__all__ = ["random_windows_s", "with_random_outages", "with_windows"]
+__all__ = ["random_windows_s", "renewal_windows_s", "with_random_outages", "with_windows"]
 
 Floats = NDArray[np.float64]
 
@@ -89,38 +89,44 @@ def with_random_outages(
 def random_windows_s(
     means_s: tuple[float, float], end_s: float, rng: np.random.Generator
 ) -> Floats:
+    """Draw windows as `renewal_windows_s` does, the last of them cut at the end."""
+    return np.minimum(renewal_windows_s(means_s, end_s, rng), end_s)
+
+
+def renewal_windows_s(
+    means_s: tuple[float, float], until_s: float, rng: np.random.Generator
+) -> Floats:
     """Draw windows of an alternating renewal process, up at time zero.
 
     Parameters
     ----------
     means_s
         Means of the exponential times up and down.
-    end_s
-        Until when.
+    until_s
+        No window starts from then on.
     rng
         What they are drawn from.
 
     Returns
     -------
     numpy.ndarray
-        Start and end of each, shape ``(windows, 2)``; the last is cut at the end.
+        Start and end of each, shape ``(windows, 2)``.
 
     Raises
     ------
     ValueError
         If more than 50,000,000 are expected.
     """
-    expected = end_s / sum(means_s)
+    expected = until_s / sum(means_s)
     if expected > _PIECES_MAX:
         raise ValueError(f"must not need more than {_PIECES_MAX:,} outages")
     edges_s = np.empty(0)
-    while not edges_s.size or edges_s[-1] < end_s:
+    while not edges_s.size or edges_s[-1] < until_s:
         pairs = rng.exponential(size=(int(expected + 6 * math.sqrt(expected)) + 10, 2))
         last_s = edges_s[-1] if edges_s.size else 0.0
         edges_s = np.append(edges_s, last_s + np.cumsum((pairs * means_s).ravel()))
     windows_s = edges_s.reshape(-1, 2)
-    windows_s = windows_s[windows_s[:, 0] < end_s]
-    return np.minimum(windows_s, end_s)
+    return np.asarray(windows_s[windows_s[:, 0] < until_s])
 
 
 def _cut(

@@ -115,7 +115,7 @@ def delivered_s(
     numpy.ndarray
         End of serialisation, propagation and extra delay; in order where the direction says so.
     """
-    arrivals: Floats = end_s + direction.delay_s + extra_delay_s
+    arrivals: Floats = end_s + (direction.delay_s + extra_delay_s)
     if direction.in_order:
         latest = np.fmax.accumulate(np.concatenate(([not_before_s], arrivals)))[1:]
         return np.where(np.isnan(arrivals), np.nan, latest)

@@ -16,14 +16,15 @@ from flexrel_sim.study.result import PointResult, StudyResult
 
 __all__ = ["pareto_front", "time_shares"]
 
-_PANELS = (
-    ("uplink_bytes", "payload per request / B", 1.0),
-    ("latency_p95_s", "95th percentile of sojourn time / ms", 1e3),
-)
+_PANELS = ("uplink_bytes", "latency_p95_s")
+"""What is drawn where the objectives name fewer than two costs."""
+
+# Times and energies of a request read best in thousandths.
+_SCALED = {"s": ("ms", 1e3), "J": ("mJ", 1e3)}
 
 
 def pareto_front(result: StudyResult) -> Figure | None:
-    """Draw bytes and latency against accuracy, in the base environment.
+    """Draw the first two objectives against accuracy, in the base environment.
 
     The axis shows the accuracy that chose: that of the validation samples. The chosen point is
     labelled with its accuracy on the test samples, which chose nothing.
@@ -38,11 +39,12 @@ def pareto_front(result: StudyResult) -> Figure | None:
     matplotlib.figure.Figure or None
         None if fewer than two operating points have figures.
     """
-    points = [p for p in result.base_environment if isinstance(p.outcome, Summary)]
+    points = [point for point, _ in _simulated(result)]
     if len({point.profile.key for point in points}) < 2:
         return None
     figure, panels = new_figure(panels=2, width_in=8.6)
-    for axes, (name, label, scale) in zip(panels, _PANELS, strict=True):
+    for axes, name in zip(panels, _costs(result), strict=True):
+        unit, scale = _SCALED.get(METRICS[name].unit, (METRICS[name].unit, 1.0))
         _scatter(axes, [p for p in points if not p.on_front], name, scale, GREY, "dominated")
         _scatter(
             axes,
@@ -56,7 +58,9 @@ def pareto_front(result: StudyResult) -> Figure | None:
             _ring(axes, result.chosen, name, scale)
         _number_front(axes, [p for p in points if p.on_front], name, scale)
         _constraint_line(axes, result)
-        axes.set_xlabel(label)
+        axes.set_xlabel(METRICS[name].label + (f" / {unit}" if unit else ""))
+        if name.startswith("latency"):
+            _logarithmic(axes)
     below = _focus(panels[0], points)
     if below:
         panels[0].text(
@@ -66,10 +70,6 @@ def pareto_front(result: StudyResult) -> Figure | None:
             transform=panels[0].transAxes,
             fontsize=7,
         )
-    panels[1].set_xscale("log")
-    panels[1].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    panels[1].xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    panels[1].xaxis.set_minor_formatter(NullFormatter())
     panels[0].set_ylabel("validation accuracy (95 % Wilson)")
     objectives = ", ".join(
         f"{METRICS[name].label} ({better})"
@@ -80,6 +80,34 @@ def pareto_front(result: StudyResult) -> Figure | None:
     handles, labels = panels[1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
+
+
+def _costs(result: StudyResult) -> list[str]:
+    """Name what the panels show: costs that the objectives name, then bytes and latency."""
+    named = [name for name in result.scenario_file.scenario.objectives if name != "accuracy"]
+    known = [
+        name
+        for name in dict.fromkeys((*named, *_PANELS, "miss_share"))
+        if any(name in outcome.metrics for _, outcome in _simulated(result))
+    ]
+    # Bytes on the left, as always, where both are drawn.
+    return sorted(known[:2], key=lambda name: name != "uplink_bytes")
+
+
+def _simulated(result: StudyResult) -> list[tuple[PointResult, Summary]]:
+    """Give the points of the base environment that have figures."""
+    return [
+        (point, point.outcome)
+        for point in result.base_environment
+        if isinstance(point.outcome, Summary)
+    ]
+
+
+def _logarithmic(axes: Axes) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def time_shares(result: StudyResult) -> Figure | None:

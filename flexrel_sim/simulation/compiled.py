@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from flexrel_sim.links import Direction, PiecewiseConstant
 from flexrel_sim.links.fifo import fifo, fifo_state
 from flexrel_sim.links.sharing import processor_sharing, sharing_state
+from flexrel_sim.links.transfers import delivered_s
 from flexrel_sim.simulation.draws import Draws, no_windows
 from flexrel_sim.simulation.jobs import server_jobs
 from flexrel_sim.simulation.kernels import edge_queue, edge_queue_with_limits, worker_queue
@@ -136,11 +137,7 @@ class CompiledEngine:
                 line.buffer,
                 self._link_state[name],
             )
-        extra_s = rows[f"{name}_extra_s"]
-        out_s = end_s + (line.delay_s + _sorted(extra_s, order))
-        # Without anything extra, messages come out as they left.
-        if line.in_order and extra_s.any():
-            out_s = self._in_order(name, out_s, end_s)
+        out_s = self._delivered_s(name, line, end_s, _sorted(rows[f"{name}_extra_s"], order))
         rows[f"{name}_start_s"] = _unsorted(start_s, order)
         rows[f"{name}_end_s"] = _unsorted(end_s, order)
         out_s = _unsorted(out_s, order)
@@ -157,18 +154,26 @@ class CompiledEngine:
         else:
             self._answer(rows, out_s)
 
-    def _in_order(
-        self, name: str, out_s: NDArray[np.float64], end_s: NDArray[np.float64]
+    def _delivered_s(
+        self,
+        name: str,
+        line: Direction,
+        end_s: NDArray[np.float64],
+        extra_s: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Let nothing overtake what left the line before; what was dropped holds nobody up."""
-        if out_s.size == 0:
-            return out_s
-        order = _order(end_s)
-        left_s = _sorted(out_s, order)
-        held_s = np.fmax.accumulate(left_s)
-        held_s = np.fmax(held_s, self._last_out_s[name])
-        self._last_out_s[name] = float(held_s[-1])
-        return np.where(np.isnan(out_s), np.nan, _unsorted(held_s, order))
+        """Give when messages come out: in the order in which they left the line, if it keeps order.
+
+        A message that is late holds up those of the next part, too.
+        """
+        held_s = self._last_out_s[name]
+        if not extra_s.any() and held_s == -np.inf:
+            # Nobody was late yet: messages come out as they left.
+            return end_s + line.delay_s
+        left = _order(end_s)
+        out_s = delivered_s(line, _sorted(end_s, left), _sorted(extra_s, left), held_s)
+        if out_s.size:
+            self._last_out_s[name] = float(np.fmax.reduce(out_s, initial=held_s))
+        return _unsorted(out_s, left)
 
     def _server(self, rows: Rows) -> None:
         pool, came_s = self.system.pool, rows["delivered_s"]

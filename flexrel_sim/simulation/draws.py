@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexrel_sim.links import Transfers
+from flexrel_sim.links.outages import renewal_windows_s
 from flexrel_sim.scenario.schema import (
     BackgroundSection,
     FailureSection,
@@ -307,22 +308,8 @@ def _windows(
     if section.mean_up is None or section.mean_down is None:
         ends = np.array(section.windows, dtype=np.float64).reshape(-1, 2)
         return _joined([ends] * count)
-    return _joined(
-        [_by_chance(section.mean_up, section.mean_down, until_s, rng) for _ in range(count)]
-    )
-
-
-def _by_chance(
-    mean_up_s: float, mean_down_s: float, until_s: float, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Draw alternating times of one device, up at first, until a time."""
-    ends: list[tuple[float, float]] = []
-    now = rng.exponential(mean_up_s)
-    while now < until_s:
-        up_s = now + rng.exponential(mean_down_s)
-        ends.append((now, up_s))
-        now = up_s + rng.exponential(mean_up_s)
-    return np.array(ends, dtype=np.float64).reshape(-1, 2)
+    means_s = (section.mean_up, section.mean_down)
+    return _joined([renewal_windows_s(means_s, until_s, rng) for _ in range(count)])
 
 
 def _joined(windows: Sequence[NDArray[np.float64]]) -> Windows:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Final, Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
-from flexrel_sim.hardware import RadioMeter, Transfers, battery_life_h
+from flexrel_sim.hardware import RadioMeter, Transfers, battery_life_h, transfer_energy_j
 from flexrel_sim.simulation.deliveries import ALL_DEVICES
 from flexrel_sim.simulation.system import System
 from flexrel_sim.simulation.trace import Trace
 
-__all__ = ["EnergyAccount"]
+__all__ = ["EnergyAccount", "request_energy_j"]
+
+
+_DIRECTIONS: Final[tuple[tuple[str, Literal["transmit", "receive"]], ...]] = (
+    ("uplink", "transmit"),
+    ("downlink", "receive"),
+)
 
 
 class EnergyAccount:
@@ -107,3 +115,33 @@ def _transfers(trace: Trace, name: str) -> Transfers:
     return Transfers(
         start_s[known], end_s[known], sizes[known], trace.device[known].astype(np.int64)
     )
+
+
+def request_energy_j(system: System, trace: Trace, until_s: float) -> NDArray[np.float64]:
+    """Give what each request itself cost its device: computing, sending, and receiving the answer.
+
+    Parameters
+    ----------
+    system
+        Powers and radio.
+    trace
+        The requests.
+    until_s
+        When the run was stopped.
+
+    Returns
+    -------
+    ndarray
+        Joules, shape ``(requests,)``. Idle time and the radio's tail are nobody's, and a radio that
+        carries several requests at once is on once: `EnergyAccount` adds those up.
+    """
+    start_s, end_s = trace.occupied_s("edge", until_s)
+    energy_j = system.edge_power_w * np.nan_to_num(end_s - start_s)
+    if not system.crosses_link or system.radio.is_silent:
+        return energy_j
+    for name, direction in _DIRECTIONS:
+        start_s, end_s = trace.occupied_s(name)
+        sizes, known = getattr(trace, f"{name}_bytes"), ~np.isnan(end_s - start_s)
+        on_air_j = transfer_energy_j(system.radio, sizes, end_s - start_s, direction)
+        energy_j += np.where(known, on_air_j, 0.0)
+    return energy_j

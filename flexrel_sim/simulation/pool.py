@@ -17,11 +17,10 @@ from flexrel_sim.simulation.asked import Asked
 from flexrel_sim.simulation.clock import DONE, FAILURE, TIMEOUT, Clock
 from flexrel_sim.simulation.jobs import Jobs
 from flexrel_sim.simulation.outcomes import CRASHED, EXPIRED, FULL
+from flexrel_sim.simulation.stages import Window
 from flexrel_sim.simulation.system import Pool
 
 __all__ = ["PoolStage"]
-
-Window = tuple[float, float]
 
 
 @dataclass

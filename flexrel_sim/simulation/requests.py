@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from flexrel_sim.links import Transfers
 from flexrel_sim.simulation.draws import Draws
+from flexrel_sim.simulation.energy import request_energy_j
 from flexrel_sim.simulation.rows import Rows
 from flexrel_sim.simulation.system import System
 from flexrel_sim.simulation.trace import DROPPED, IN_FLIGHT, STAMPS, Trace
@@ -97,14 +99,16 @@ def trace_of(rows: Rows, system: System, until_s: float = np.inf) -> Trace:
         for name in (*STAMPS[1:], "ended_s"):
             columns[name] = np.where(columns[name] > until_s, np.nan, columns[name])
     same: dict[str, Any] = {**columns, **{name: rows[name] for name in _PLAIN}}
-    return Trace(
+    trace = Trace(
         **same,
+        energy_j=np.empty(0),
         retransmissions=_resent(rows, columns),
         batch=np.where(np.isnan(columns["server_start_s"]), 0, batch).astype(np.int32),
         outcome=_outcomes(columns, reason, system.deadline_s),
         reason=reason,
         option=rows.column("option").astype(np.int16),
     )
+    return replace(trace, energy_j=request_energy_j(system, trace, until_s))
 
 
 def _resent(rows: Rows, columns: dict[str, NDArray[np.float64]]) -> NDArray[np.int64]:

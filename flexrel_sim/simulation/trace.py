@@ -113,6 +113,8 @@ class Trace:
         What it put on the wire, with headers and retransmissions.
     retransmissions
         Packets that were sent again, both directions together.
+    energy_j
+        What it cost its device itself: computing, sending, receiving.
     batch
         How many requests its server batch had; 0 where it was not served there.
     device
@@ -147,6 +149,7 @@ class Trace:
     uplink_bytes: NDArray[np.int64]
     downlink_bytes: NDArray[np.int64]
     retransmissions: NDArray[np.int64]
+    energy_j: NDArray[np.float64]
     batch: NDArray[np.int32]
     device: NDArray[np.int32]
     sample: NDArray[np.int64]

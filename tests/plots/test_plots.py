@@ -57,6 +57,16 @@ def test_the_front_marks_the_chosen_point_with_its_test_accuracy(study):
         assert f"{chosen.profile.accuracy.value:.3f}" in ring.get_label()
 
 
+def test_the_front_shows_the_costs_that_the_objectives_name(workspace):
+    objectives = {"miss_share": "min", "edge_compute_energy_j": "min", "accuracy": "max"}
+    run = flexrel_sim.run("study.yaml", "named", {"objectives": objectives}, workers=1)
+    labels = [axes.get_xlabel() for axes in pareto_front(run.result).axes]
+    assert labels == [
+        "share of requests late or without answer",
+        "edge compute energy per request / mJ",
+    ]
+
+
 def test_the_parts_of_the_time_sum_to_the_mean(study):
     (axes,) = time_shares(study).axes
     total_ms = sum(bar.get_width() for bar in axes.patches)

@@ -109,3 +109,27 @@ def test_the_radio_is_that_of_the_hardware_half() -> None:
 def test_a_silent_radio_costs_nothing_by_name() -> None:
     silent = replace(system_of(), radio=make_system().radio)
     assert values_of(silent, [0.0], 20.0)["edge_radio_energy_j"] == 0.0
+
+
+def test_a_request_costs_its_own_computing_and_its_bytes_on_the_air() -> None:
+    # 0.5 s of computing; a second and 1000 bits each way; neither idle time nor the tail.
+    trace = make_trace(system_of(), make_draws([0.0, 50.0]))
+    assert trace.energy_j.tolist() == pytest.approx([4.0 + (1.0 + 2.0) + (0.5 + 2.0)] * 2)
+
+
+def test_what_requests_cost_adds_up_to_the_account_but_for_idle_time_and_tails() -> None:
+    system = system_of()
+    trace = make_trace(system, make_draws(np.arange(8) * 20.0))
+    account = EnergyAccount(system)
+    account.add(trace)
+    values = account.values(0.0)
+    tails_j = 1.0 * 3.0 * 7  # the run ends as the last answer comes
+    idle_j = 0.25 * (7 * 20.0 + 2.5 - 8 * 2.0 - 7 * 3.0)
+    radio_j = 8 * values["edge_radio_energy_j"] - tails_j - idle_j
+    assert trace.energy_j.sum() == pytest.approx(8 * values["edge_compute_energy_j"] + radio_j)
+
+
+def test_a_request_that_a_crash_found_computing_cost_what_was_computed() -> None:
+    down = Windows(np.array([0, 1]), np.array([0.2]), np.array([1.0]))
+    trace = make_trace(system_of(), make_draws([0.0], edge_down=down))
+    assert trace.energy_j.tolist() == pytest.approx([8.0 * 0.2])

@@ -10,8 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flexrel_sim.simulation import Summary, Trace, replication, simulate_point, workload
-from tests.builders import make_profile, make_scenario
+from flexrel_sim.links import Transfers
+from flexrel_sim.simulation import (
+    Summary,
+    Trace,
+    replication,
+    simulate,
+    simulate_point,
+    workload,
+)
+from flexrel_sim.simulation.compiled import CompiledEngine
+from flexrel_sim.simulation.requests import requests, trace_of
+from flexrel_sim.simulation.rows import Rows
+from tests.builders import make_draws, make_profile, make_scenario, make_system
 
 EXPONENTIAL = {"service": "exponential"}
 
@@ -165,3 +176,19 @@ def test_memory_does_not_grow_with_a_run_in_parts_and_rows_are_linear_in_it(
     # Poisson counts of two replications: within five standard deviations.
     for count, expected in zip(rows, (4000, 40_000, 160_000), strict=True):
         assert abs(count - expected) < 5 * np.sqrt(expected)
+
+
+def test_what_a_part_held_up_holds_up_the_next_part_though_nothing_delays_that() -> None:
+    system = make_system(edge_s=0.0, delay_s=0.0, answer_bytes=0)
+    sent = np.array([125, 125])
+    late = Transfers(sent, np.zeros(2, np.int64), np.array([9.0, 0.0]), np.zeros(2, np.bool_))
+    draws = make_draws([0.0, 2.0], uplink=late)
+    whole = simulate(system, draws, np.array([125]), np.array([True]), "compiled")
+    # The first message is 9 s late, and the second, of a direction in order, waits for it.
+    assert whole.delivered_s.tolist() == [10.0, 10.0]
+    rows = requests(system, draws, np.array([125]), np.array([True]))
+    engine = CompiledEngine(system)
+    first = engine.run(rows.taken(np.array([True, False])), until_s=2.0)
+    second = engine.run(rows.taken(np.array([False, True])))
+    parts = trace_of(Rows.joined([first, second]), system)
+    assert parts.delivered_s.tolist() == [10.0, 10.0]
