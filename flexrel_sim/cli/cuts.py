@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
     from flexrel_sim.placement import Cut, CutTable
 
 __all__ = ["cuts"]
-
-_WIDTH_OFF_TERMINAL = 140
 
 
 @click.command()
@@ -44,14 +40,14 @@ def cuts(file: Path, output: Path | None, settings: tuple[str, ...], as_json: bo
     where the scenario removes filters, the network is pruned first.
     """
     from flexrel_sim import api
+    from flexrel_sim.cli.show import table_console
     from flexrel_sim.scenario import parse_override
 
     found = api.cuts(file, output, dict(parse_override(text) for text in settings))
     if as_json:
         click.echo(json.dumps(asdict(found.table)))
         return
-    width = None if sys.stdout.isatty() else _WIDTH_OFF_TERMINAL
-    Console(width=width, highlight=False).print(_table(found.table))
+    table_console().print(_table(found.table))
     _print_uncounted(found.table)
     for picture in found.pictures:
         click.echo(f"picture   {picture}")

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from flexrel_sim.api import Run
     from flexrel_sim.study import PointResult
 
-__all__ = ["progress", "show_run"]
+__all__ = ["progress", "show_run", "table_console"]
 
 _ROWS_MAX = 20
 
 # Pipes and logs have no width of their own; this one holds every column.
-_WIDTH_OFF_TERMINAL = 140
+_WIDTH_OFF_TERMINAL = 150
 
 # So few points are all shown, beaten or not.
 _ALL_SHOWN = 12
@@ -42,6 +42,12 @@ def progress(label: str, items: Iterable[Any], total: int) -> Iterable[Any]:
     )
 
 
+def table_console() -> Console:
+    """Make a console as wide as the terminal, or as the widest table where there is none."""
+    width = None if sys.stdout.isatty() else _WIDTH_OFF_TERMINAL
+    return Console(width=width, highlight=False)
+
+
 def show_run(finished: Run) -> None:
     """Print the front, the choice, and the paths of what was written.
 
@@ -51,8 +57,7 @@ def show_run(finished: Run) -> None:
         The run.
     """
     result = finished.result
-    width = None if sys.stdout.isatty() else _WIDTH_OFF_TERMINAL
-    console = Console(width=width, highlight=False)
+    console = table_console()
     name = result.scenario_file.scenario.name
     count = len(result.points)
     # Points that differ only in settings without effect are the same: one row says it.
