@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits
 
 import flexrel_sim
 from flexrel_sim.cli.show import show_run
+from flexrel_sim.cli.table import points_table
 from flexrel_sim.metrics import METRICS
 from flexrel_sim.profile import load_profile
 from flexrel_sim.scenario import load_scenario
@@ -169,10 +170,17 @@ def test_what_auto_chose_is_in_the_table_and_on_the_terminal(workspace, capsys):
     assert float(row["delta"]) == choice["delta"]
     assert (row["delta_by"], row["normalise"]) == ("auto", choice["normalise"])
     assert "'form': 'message'" in row["relevance"]
+    # The cell as it is, since a printed one may be broken over lines, with those beside it between.
+    (cell,) = next(
+        list(column.cells)
+        for column in points_table("", run.result.points, 150).columns
+        if column.header == "pruning"
+    )
+    told = f"δ={choice['delta']:g} (auto, {choice['normalise']}, message)"
+    assert cell.endswith(told)
     show_run(run)
     shown = " ".join(capsys.readouterr().out.split())
-    assert f"δ={choice['delta']:g}" in shown
-    assert f"(auto, {choice['normalise']}, message)" in shown
+    assert f"delta: auto chose δ = {choice['delta']:g}, normalise {choice['normalise']}" in shown
 
 
 def test_a_delta_that_was_given_says_so(finished):
