@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -244,23 +244,27 @@ class CoupledNetwork:
 
     def _refuse_broken(self) -> None:
         """Refuse what no longer runs: a layer may be made for one number of channels."""
-        entered: list[str] = []
-        handles = [
-            module.register_forward_pre_hook(lambda *_, name=name: entered.append(name))
-            for name, module in self.network.named_modules()
-        ]
         try:
-            with torch.no_grad():
-                self.network(self._example)
+            self._run()
         except RuntimeError as error:
             raise ValueError(
-                f"layer {entered[-1]!r} can't do with fewer channels"
+                f"layer {self._last_entered()!r} can't do with fewer channels"
                 f" ({' '.join(str(error).split())}); put what it reads in pruning.exclude, or prune"
                 " weights"
             ) from None
-        finally:
-            for handle in handles:
-                handle.remove()
+
+    def _run(self) -> None:
+        with torch.no_grad():
+            self.network(self._example)
+
+    def _last_entered(self) -> str:
+        """Name the module in which a run ends."""
+        entered: list[str] = []
+        for name, module in self.network.named_modules():
+            module.register_forward_pre_hook(lambda *_, name=name: entered.append(name))
+        with suppress(RuntimeError):
+            self._run()
+        return entered[-1]
 
     def _gone(
         self, keep: Mapping[str, Tensor], side: Literal["outputs", "inputs"]

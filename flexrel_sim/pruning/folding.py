@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Final, TypeVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from flexrel_sim.pruning.calls import calls_of
 from flexrel_sim.pruning.propagation import prepared
 
 __all__ = ["folded", "norm_pairs"]
@@ -35,7 +35,7 @@ def folded(network: Network, example: Tensor) -> Network:
     network
         Any network; left as it is.
     example
-        Images to run once, to see which module reads what; one is enough,
+        Images of the shape it takes, to see which module reads what; one is enough,
         ``(batch, channels, height, width)``.
 
     Returns
@@ -88,39 +88,30 @@ def _pairs(network: nn.Module, example: Tensor) -> list[tuple[Any, Any, str]]:
     }
     if not names:
         return []
-    calls: list[tuple[nn.Module, Tensor, Tensor]] = []
-
-    def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        calls.append((module, inputs[0], output))
-
     watched = [
         module
         for module in network.modules()
         if module in names or isinstance(module, nn.Conv2d | nn.Linear)
     ]
-    handles = [module.register_forward_hook(record) for module in watched]
-    try:
-        with torch.enable_grad():
-            result = network(example.detach().requires_grad_())
-    finally:
-        for handle in handles:
-            handle.remove()
+    calls, result = calls_of(network, example, watched)
     readers = _readers(result)
-    times = Counter(module for module, _, _ in calls)
+    times = Counter(call.module for call in calls)
     # The calls keep every output alive, so that no id is used twice.
     producers = {
-        id(output): module
-        for module, _, output in calls
-        if module not in names and times[module] == 1 and readers[output.grad_fn] == 1
+        id(call.output): call.module
+        for call in calls
+        if call.module not in names
+        and times[call.module] == 1
+        and readers[call.output.grad_fn] == 1
     }
     return [
-        (producers[id(source)], module, names[module])
-        for module, source, _ in calls
-        if module in names
-        and times[module] == 1
-        and id(source) in producers
+        (producers[id(call.source)], call.module, names[call.module])
+        for call in calls
+        if call.module in names
+        and times[call.module] == 1
+        and id(call.source) in producers
         # Batch norm scales the second axis, a fully connected layer gives the last.
-        and (source.dim() == 2 or isinstance(producers[id(source)], nn.Conv2d))
+        and (call.source.dim() == 2 or isinstance(producers[id(call.source)], nn.Conv2d))
     ]
 
 

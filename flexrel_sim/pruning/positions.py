@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
+from flexrel_sim.pruning.calls import calls_of
 from flexrel_sim.pruning.relevance import Prunable
 
 __all__ = ["output_positions"]
@@ -29,20 +29,11 @@ def output_positions(
     dict
         Layer name to positions: 1 for a fully connected layer; all uses of a layer count.
     """
+    names: dict[nn.Module, str] = {layer: name for name, layer in layers.items()}
     positions: dict[str, int] = dict.fromkeys(layers, 0)
-
-    def record(name: str) -> torch.utils.hooks.RemovableHandle:
-        def hook(layer: Prunable, _: tuple[Tensor, ...], output: Tensor) -> None:
-            # += : a layer that is used twice does twice the work.
-            positions[name] += output[0].numel() // layer.weight.shape[0]
-
-        return layers[name].register_forward_hook(hook)
-
-    handles = [record(name) for name in layers]
-    try:
-        with torch.no_grad():
-            network(example[:1])
-    finally:
-        for handle in handles:
-            handle.remove()
+    calls, _ = calls_of(network, example[:1], names)
+    for call in calls:
+        # += : a layer that is used twice does twice the work.
+        filters = layers[names[call.module]].weight.shape[0]
+        positions[names[call.module]] += call.output[0].numel() // filters
     return positions

@@ -24,7 +24,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -120,9 +120,11 @@ def prepared(network: Network) -> Network:
     -------
     torch.nn.Module
         In evaluation mode, without gradients of weights, and with nothing in place: activations
-        must survive the layers after them.
+        must survive the layers after them. It reads the network's own weights, which are large;
+        to change one, give the copy another.
     """
-    network = copy.deepcopy(network).requires_grad_(False).eval()
+    shared = {id(weight): nn.Parameter(weight.detach(), False) for weight in network.parameters()}
+    network = copy.deepcopy(network, dict[int, Any](shared)).eval()
     for module in network.modules():
         if getattr(module, "inplace", False):
             module.inplace = False  # type: ignore[assignment]
