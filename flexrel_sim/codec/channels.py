@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ class ChannelCodec:
     sent: tuple[int, ...]
     fill: tuple[float, ...]
 
-    @property
+    @cached_property
     def name(self) -> str:
         """What it does, in one word."""
         return f"{self.inner.name}+{len(self.sent)}-of-{len(self.fill)}-channels"

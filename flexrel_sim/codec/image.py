@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -40,7 +41,7 @@ class ImageCodec:
     quality: int | None = None
     checksum: bool = True
 
-    @property
+    @cached_property
     def name(self) -> str:
         """What it does, in one word."""
         quality = self._quality

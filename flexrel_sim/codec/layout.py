@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,28 +74,28 @@ class Layout:
         bound = self.form.bound(table)
         return bound if self.index is None else np.where(table == 0, 0, bound)
 
-    @property
+    @cached_property
     def scale_bytes(self) -> int:
         """Bytes of all scales."""
         return self._groups[0] * self.form.scale_bytes
 
-    @property
+    @cached_property
     def number_bytes(self) -> int:
         """Bytes of all numbers, where zeros are sent as well."""
         return self.form.number_bytes(math.prod(self.shape))
 
-    @property
+    @cached_property
     def greatest_bytes(self) -> int:
         """A length that no content exceeds."""
         places = 0 if self.index is None else self.index.greatest_bytes(self._channels)
         return self.scale_bytes + places + self.number_bytes
 
-    @property
+    @cached_property
     def _channels(self) -> tuple[int, int]:
         # A vector is one channel.
         channels = self.shape[0] if len(self.shape) > 1 else 1
         return channels, math.prod(self.shape) // channels if channels else 0
 
-    @property
+    @cached_property
     def _groups(self) -> tuple[int, int]:
         return self._channels if self.per_channel else (1, math.prod(self.shape))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any, Final
 
 import constriction
@@ -56,7 +57,7 @@ class Zstd(Lossless):
 
     def pack(self, data: bytes) -> bytes:
         """Compress."""
-        return zstandard.ZstdCompressor(level=self.level).compress(data)
+        return self._compressor.compress(data)
 
     def unpack(self, data: bytes, greatest: int) -> bytes:
         """Decompress, unless the frame says more, or nothing."""
@@ -66,10 +67,19 @@ class Zstd(Lossless):
                 raise PayloadError(
                     f"the payload must unpack to at most {greatest} bytes, and says {size}"
                 )
-            unpacked = zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
+            unpacked = self._decompressor.decompress(data, allow_extra_data=False)
         except zstandard.ZstdError as error:
             raise PayloadError(f"the payload is no zstd frame: {error}") from None
         return bytes(unpacked)
+
+    # Kept, since making one takes as long as packing some thousand bytes. One thread at a time.
+    @cached_property
+    def _compressor(self) -> zstandard.ZstdCompressor:
+        return zstandard.ZstdCompressor(level=self.level)
+
+    @cached_property
+    def _decompressor(self) -> zstandard.ZstdDecompressor:
+        return zstandard.ZstdDecompressor()
 
 
 @dataclass(frozen=True)
@@ -173,4 +183,9 @@ _KINDS: Final[dict[str, Lossless]] = {"none": Stored(), "lz4": Lz4(), "ans": Ans
 
 def lossless(name: str, level: int) -> Lossless:
     """Give a compressor by the name that a scenario gives; only zstd has levels."""
-    return Zstd(level) if name == "zstd" else _KINDS[name]
+    return _zstd(level) if name == "zstd" else _KINDS[name]
+
+
+@cache
+def _zstd(level: int) -> Zstd:
+    return Zstd(level)

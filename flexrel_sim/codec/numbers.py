@@ -6,7 +6,9 @@ with a scale of its own.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -80,9 +82,9 @@ class Float(NumberFormat):
 
     def to_numbers(self, table: Table) -> tuple[bytes, NDArray[Any]]:
         """Give no scales, and the table in that format."""
-        low, high = _extremes(table)
-        limit = float(np.finfo(self.kind).max)
-        if low.min(initial=0) < -limit or high.max(initial=0) > limit:
+        low, high = _overall(*_extremes(table))
+        limit = _greatest(self.kind)
+        if low < -limit or high > limit:
             table = np.clip(table, -limit, limit)
         return b"", table.astype(self.kind, copy=False)
 
@@ -218,6 +220,11 @@ NUMBER_FORMATS: Final[dict[str, NumberFormat]] = {
 """By the name that a scenario gives."""
 
 
+@cache
+def _greatest(kind: str) -> float:
+    return float(np.finfo(kind).max)
+
+
 def _extremes(table: Table) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Give each row's least and greatest value; a NaN is both, so that no pass looks for it."""
     rows, count = table.shape
@@ -225,21 +232,20 @@ def _extremes(table: Table) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return np.zeros(rows, np.float32), np.zeros(rows, np.float32)
     if count <= _BLOCK:
         low, high = table.min(axis=1), table.max(axis=1)
-        return _both_finite(low, high)
-    starts = range(0, count, _BLOCK)
-    parts = [table[:, start : start + _BLOCK] for start in starts]
-    pairs = [(part.min(axis=1), part.max(axis=1)) for part in parts]
-    low = np.min([pair[0] for pair in pairs], axis=0)
-    high = np.max([pair[1] for pair in pairs], axis=0)
-    return _both_finite(low, high)
-
-
-def _both_finite(
-    low: NDArray[np.float32], high: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+    else:
+        parts = [table[:, start : start + _BLOCK] for start in range(0, count, _BLOCK)]
+        low = np.min([part.min(axis=1) for part in parts], axis=0)
+        high = np.max([part.max(axis=1) for part in parts], axis=0)
+    if not all(map(math.isfinite, _overall(low, high))):
         raise ValueError("a boundary tensor must be finite to be encoded")
     return low, high
+
+
+def _overall(low: NDArray[np.float32], high: NDArray[np.float32]) -> tuple[float, float]:
+    """Give the least and the greatest value of all rows."""
+    if low.size == 1:
+        return float(low[0]), float(high[0])
+    return float(low.min(initial=0)), float(high.max(initial=0))
 
 
 def _quantise(table: Table, low: Table, steps: Table, top: int, levels: NDArray[np.uint8]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal, Protocol
 
 import numpy as np
@@ -71,7 +71,7 @@ class Codec:
     keep: float = 1.0
     checksum: bool = True
 
-    @property
+    @cached_property
     def name(self) -> str:
         """What it does, in one word."""
         parts: list[str] = [self.dtype]
@@ -149,5 +149,10 @@ class Codec:
         return self._layout(shape).scale_bytes + checksum
 
     def _layout(self, shape: tuple[int, ...]) -> Layout:
-        index = None if self.sparse == "none" else INDICES[self.sparse]
-        return Layout(NUMBER_FORMATS[self.dtype], index, self.scale == "channel", shape)
+        return _layout(self.dtype, self.sparse, self.scale == "channel", shape)
+
+
+@lru_cache(maxsize=256)
+def _layout(dtype: str, sparse: str, per_channel: bool, shape: tuple[int, ...]) -> Layout:
+    # One per tensor of a cut, for thousands of samples.
+    return Layout(NUMBER_FORMATS[dtype], INDICES.get(sparse), per_channel, shape)

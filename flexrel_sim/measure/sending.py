@@ -51,7 +51,7 @@ def send(codecs: Sequence[AnyCodec], boundary: Sequence[Tensor]) -> Sent:
         If a tensor is not of float32, or can't be encoded.
     """
     total = np.zeros(len(boundary[0]), np.int64)
-    received: list[list[NDArray[np.float32]]] = []
+    received: list[NDArray[np.float32]] = []
     exact = True
     for codec, tensor in zip(codecs, boundary, strict=True):
         sent = tensor.contiguous().numpy()
@@ -62,9 +62,9 @@ def send(codecs: Sequence[AnyCodec], boundary: Sequence[Tensor]) -> Sent:
             )
         payloads = [codec.encode(sample) for sample in sent]
         total += [len(payload) for payload in payloads]
-        received.append([codec.decode(payload, sent.shape[1:]) for payload in payloads])
-        exact = exact and all(map(_same_bits, sent, received[-1]))
-    return Sent(total, None if exact else tuple(map(np.stack, received)))
+        received.append(np.stack([codec.decode(payload, sent.shape[1:]) for payload in payloads]))
+        exact = exact and _same_bits(sent, received[-1])
+    return Sent(total, None if exact else tuple(received))
 
 
 def _same_bits(sent: NDArray[np.float32], got: NDArray[np.float32]) -> bool:
