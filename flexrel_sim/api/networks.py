@@ -43,6 +43,7 @@ def prune(
     file: str | os.PathLike[str],
     output: str | os.PathLike[str],
     overrides: Mapping[str, Any] | None = None,
+    since: str | os.PathLike[str] | None = None,
 ) -> Shipped:
     """Prune a scenario's network and write it with its card.
 
@@ -54,6 +55,8 @@ def prune(
         Where to write, a ``.safetensors`` file; the card goes beside it.
     overrides
         Dotted paths and values that replace the file's.
+    since
+        Card of an earlier version; the bytes of an update from it are counted then.
 
     Returns
     -------
@@ -65,7 +68,7 @@ def prune(
     ScenarioError
         With every fault of the scenario.
     InputError
-        If the output can't be written.
+        If the output can't be written, or the earlier version has other parameters.
     WorkError
         If the network can't be pruned. Nothing is written then.
     """
@@ -77,7 +80,7 @@ def prune(
     own = scenario_file.scenario.model_copy(update={"controller": None})
     base = replace(scenario_file, points=(Point(0, {}, own),))
     checked = check_all(base)
-    shipped = ship(checked.specs[0], Path(output))
+    shipped = ship(checked.specs[0], Path(output), None if since is None else Path(since))
     missed = aim_warnings(own.pruning, shipped.choice, partial(base.fault, base.points[0]))
     return replace(shipped, warnings=(*checked.warnings, *missed))
 

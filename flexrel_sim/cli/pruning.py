@@ -27,7 +27,13 @@ _PATH = click.Path(path_type=Path)
     metavar="PATH=VALUE",
     help="Replace a key of the scenario, such as pruning.ratio=0.6; may be repeated.",
 )
-def prune(file: Path, output: Path, settings: tuple[str, ...]) -> None:
+@click.option(
+    "--since",
+    type=_PATH,
+    metavar="CARD",
+    help="Card of an earlier version: print the bytes of an update from it.",
+)
+def prune(file: Path, output: Path, settings: tuple[str, ...], since: Path | None) -> None:
     """Prune the network of the scenario in FILE, and write it with its card.
 
     Its sweep is left out. Prints accuracy, weights, MACs and bytes before and after.
@@ -35,7 +41,7 @@ def prune(file: Path, output: Path, settings: tuple[str, ...]) -> None:
     from flexrel_sim import api
     from flexrel_sim.scenario import parse_override
 
-    _show(api.prune(file, output, dict(parse_override(text) for text in settings)))
+    _show(api.prune(file, output, dict(parse_override(text) for text in settings), since))
 
 
 @click.command()
@@ -76,5 +82,9 @@ def _show(shipped: Shipped) -> None:
         from flexrel_sim.metrics import choice_text
 
         click.echo(f"auto      {choice_text(shipped.choice)}")
+    if shipped.update:
+        head = shipped.update.head_bytes
+        part = "" if head is None else f", {head:,} of them the head's, for updates.bytes"
+        click.echo(f"update    {shipped.update.bytes:,} bytes{part}")
     click.echo(f"network   {shipped.checkpoint}")
     click.echo(f"card      {shipped.card}")

@@ -22,6 +22,7 @@ from flexrel_sim.files import write_whole
 from flexrel_sim.measure.layers import layer_costs
 from flexrel_sim.measure.pruned import prune_point, samples_of
 from flexrel_sim.measure.spec import MeasureSpec
+from flexrel_sim.measure.updating import Update, earlier_version, update_between
 from flexrel_sim.metrics import choice_text
 from flexrel_sim.networks import CheckpointRecord, checkpoint_file
 from flexrel_sim.networks.answers import count_correct
@@ -72,6 +73,8 @@ class Shipped:
         The dense network and the pruned one.
     choice
         What `delta: auto` tried and chose; empty where δ was given.
+    update
+        What it takes to get here from an earlier version, if one was named.
     warnings
         What is right and perhaps not meant.
     """
@@ -81,10 +84,11 @@ class Shipped:
     before: Size
     after: Size
     choice: dict[str, Any]
+    update: Update | None = None
     warnings: tuple[Fault, ...] = ()
 
 
-def ship(spec: MeasureSpec, checkpoint: Path) -> Shipped:
+def ship(spec: MeasureSpec, checkpoint: Path, since: Path | None = None) -> Shipped:
     """Prune a scenario's network and write it.
 
     Parameters
@@ -93,6 +97,8 @@ def ship(spec: MeasureSpec, checkpoint: Path) -> Shipped:
         Network, samples and pruning.
     checkpoint
         A ``.safetensors`` file; its card goes beside it, as ``.yaml``.
+    since
+        Card of an earlier version, whose update to this one is to be counted.
 
     Returns
     -------
@@ -103,7 +109,7 @@ def ship(spec: MeasureSpec, checkpoint: Path) -> Shipped:
     ------
     InputError
         If the file has another suffix, or would replace the scenario's own network, or another
-        file than a card.
+        file than a card; or the earlier version has other parameters.
     WorkError
         If the network can't be pruned.
     """
@@ -119,6 +125,7 @@ def ship(spec: MeasureSpec, checkpoint: Path) -> Shipped:
         raise InputError(f"{checkpoint.parent}: is no folder; make it, or name another file")
     if card_file.exists() and not _is_card(card_file):
         raise InputError(f"{card_file}: is there, and is no network's card; name another file")
+    earlier = None if since is None else earlier_version(since)
     with one_thread():
         dense = load_network(spec.card_file)
         try:
@@ -129,10 +136,18 @@ def ship(spec: MeasureSpec, checkpoint: Path) -> Shipped:
         before = _size(dense, samples.test)
         pruned = found.network
         after = _size(pruned, samples.test, spec.scenario.weights.dtype)
+        update = None
+        if earlier is not None:
+            example = torch.from_numpy(samples.test.images[:1])
+            cut, dtype = spec.scenario.split.cut, spec.scenario.weights.dtype
+            try:
+                update = update_between(earlier, pruned, cut, dtype, example)
+            except ValueError as error:
+                raise InputError(f"{since}: {error}") from None
     data = save({k: v.contiguous() for k, v in weights_of(pruned).state_dict().items()})
     _write(checkpoint, data)
     _write(card_file, _card_text(spec, checkpoint, data, after, found.choice).encode())
-    return Shipped(checkpoint, card_file, before, after, found.choice)
+    return Shipped(checkpoint, card_file, before, after, found.choice, update)
 
 
 def _size(network: nn.Module, test: Samples, dtype: WeightDtype = "float32") -> Size:

@@ -23,7 +23,7 @@ class UpdateSection(Section):
     times: list[Seconds] = Field(default_factory=list, max_length=100_000)
     """New weights are sent at these times, ascending; instead of `period`."""
     bytes: PositiveBytes | None = None
-    """Size of an update, such as that of a delta; the head's weights when absent."""
+    """Size of an update, such as `prune --since` prints; the head's weights when absent."""
     swap: Seconds = 0.0
     """How long an edge device serves nothing while it puts an update in place."""
     broadcast: bool = False

@@ -7,6 +7,7 @@ import torch
 from click.testing import CliRunner
 
 from flexrel_sim.cli import app
+from flexrel_sim.codec import encode_update
 from flexrel_sim.datasets import evaluation_samples
 from flexrel_sim.networks import load_card, training_dataset
 from flexrel_sim.networks.answers import share_correct
@@ -132,6 +133,53 @@ def test_the_checkpoint_of_a_card_of_another_name_is_not_replaced(workspace):
     assert done.exit_code == 2
     assert "is the network that is pruned" in done.output
     assert (workspace / "tiny.safetensors").read_bytes() == before
+
+
+def test_an_update_takes_what_its_encoding_takes(workspace):
+    first, second = (
+        ("--set", "pruning.granularity=weights", "--set", f"pruning.ratio={ratio}")
+        for ratio in (0.5, 0.55)
+    )
+    assert prune("small.yaml", "-o", "first.safetensors", *first).exit_code == 0
+    done = prune("small.yaml", "-o", "second.safetensors", *second, "--since", "first.yaml")
+    assert done.exit_code == 0, done.output
+    told = re.search(r"^update +([\d,]+) bytes, ([\d,]+) of them the head's", done.output, re.M)
+    assert told is not None
+    whole, head = (int(number.replace(",", "")) for number in told.groups())
+    old, new = (
+        dict(load_network(load_card(workspace / f"{name}.yaml")).named_parameters())
+        for name in ("first", "second")
+    )
+    sizes = {
+        name: len(encode_update(old[name].detach().numpy(), weight.detach().numpy()))
+        for name, weight in new.items()
+    }
+    cut = int(re.search(r"cut: pool(\d)", (workspace / "small.yaml").read_text())[1])
+    assert whole == sum(sizes.values())
+    assert head == sum(n for name, n in sizes.items() if re.match(rf"conv[1-{cut}]", name))
+    # Some zeros more are told in fewer bytes than the network.
+    shipped = re.search(r"^bytes +[\d,]+ +([\d,]+)", done.output, re.M)
+    assert 0 < head < whole < int(shipped[1].replace(",", ""))
+    chosen = ("--set", "split.cut=best", "--since", "first.yaml")
+    done = prune("small.yaml", "-o", "third.safetensors", *second, *chosen)
+    assert f"update    {whole:,} bytes\n" in done.output
+
+
+@pytest.mark.parametrize(
+    ("since", "said"),
+    [
+        ("nowhere.yaml", "nowhere.yaml: no such card"),
+        ("fewer.yaml", "fewer.yaml: is of other shapes in "),
+    ],
+)
+def test_an_update_needs_an_earlier_version_of_the_same_shapes(workspace, since, said):
+    filters = ("--set", "pruning.granularity=filters", "--set", "pruning.ratio=0.5")
+    assert prune("small.yaml", "-o", "fewer.safetensors", *filters).exit_code == 0
+    weights = ("--set", "pruning.granularity=weights", "--since", since)
+    done = prune("small.yaml", "-o", "new.safetensors", *weights)
+    assert done.exit_code == 2
+    assert said in done.output
+    assert not (workspace / "new.safetensors").exists()
 
 
 def test_weights_and_channels_at_the_cut_are_shipped_together(workspace):
