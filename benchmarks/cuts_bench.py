@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 
+from benchmarks.scaling import profile
 from flexrel_sim.codec import Codec
 from flexrel_sim.measure.network import measure_cuts
 from flexrel_sim.networks.architectures import ResNet, Vgg
 from flexrel_sim.networks.build import build_network
 from flexrel_sim.partition import cut_table, trace
+from flexrel_sim.profile import load_profile, save_profile
 
 __all__ = ["compare_all"]
 
 _IMAGES, _BATCH, _REPEATS = 1000, 250, 3
+
+_SAMPLES = 10_000
 
 
 def _best_s(function: Callable[[], object]) -> float:
@@ -78,6 +85,16 @@ def profiling_ratios() -> list[tuple[float, str]]:
     return ratios
 
 
+def profile_load() -> tuple[float, str]:
+    """Time the loading of a profile of 10,000 samples from disk."""
+    sizes = np.random.default_rng(0).integers(1000, 2000, _SAMPLES)
+    many = replace(profile(), payload_bytes=sizes, correct=np.ones(_SAMPLES, np.bool_))
+    with TemporaryDirectory() as folder:
+        save_profile(many, Path(folder))
+        seconds = _best_s(lambda: load_profile(Path(folder)))
+    return 1e3 * seconds, f"milliseconds to load a profile of {_SAMPLES} samples (at most 50)"
+
+
 def compare_all() -> list[tuple[float, str]]:
     """Give every figure with what it compares."""
-    return [resnet50_cuts(), *profiling_ratios()]
+    return [resnet50_cuts(), *profiling_ratios(), profile_load()]

@@ -131,6 +131,8 @@ $code
 def main(images, folder):
     """Write the payloads of all images."""
     tensors = json.loads((HERE / "codec.json").read_text())["tensors"]
+    if Path(folder).exists():
+        sys.exit(f"{folder}: is there already; name a new folder")
     Path(folder).mkdir(parents=True)
 '''
 

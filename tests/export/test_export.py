@@ -55,15 +55,14 @@ class Deployed:
         return [file.read_bytes() for file in files]
 
 
-def command(script: Path, *words: object) -> None:
+def command(script: Path, *words: object) -> subprocess.CompletedProcess[str]:
     """Run a script as another machine would: isolated, so that this package can't be imported."""
     blocked = "import sys; sys.modules['flexrel_sim'] = sys.modules['torch'] = None; "
     call = (
         f"import runpy; sys.argv = sys.argv[1:]; runpy.run_path({str(script)!r}, None, '__main__')"
     )
     arguments = [sys.executable, "-I", "-c", blocked + call, str(script), *map(str, words)]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    return subprocess.run(arguments, capture_output=True, text=True, check=False)
 
 
 def deploy(spec: MeasureSpec, place: Path) -> Deployed:
@@ -73,10 +72,13 @@ def deploy(spec: MeasureSpec, place: Path) -> Deployed:
     test = ready([spec]).samples.test
     np.save(place / "images.npy", test.images)
     if told.cut == "edge":
-        command(folder / "run_head.py", place / "images.npy", place / "answers.npy")
+        done = [command(folder / "run_head.py", place / "images.npy", place / "answers.npy")]
     else:
-        command(folder / "run_head.py", place / "images.npy", place / "payloads")
-        command(folder / "run_tail.py", place / "payloads", place / "answers.npy")
+        done = [
+            command(folder / "run_head.py", place / "images.npy", place / "payloads"),
+            command(folder / "run_tail.py", place / "payloads", place / "answers.npy"),
+        ]
+    assert not any(one.returncode for one in done), done
     answers = np.load(place / "answers.npy")
     return Deployed(folder, told, test.images, test.labels, answers)
 
@@ -96,6 +98,11 @@ def test_the_scripts_answer_as_the_measured_network_and_removed_filters_are_gone
     pruning = {"granularity": "filters", "ratio": 0.4}
     spec = spec_of(tiny, pruning=pruning, codec={"dtype": "float32", "compress": "zstd"})
     found = deploy(spec, tmp_path)
+    again = command(found.folder / "run_head.py", tmp_path / "images.npy", tmp_path / "payloads")
+    assert (again.returncode, again.stderr) == (
+        1,
+        f"{tmp_path / 'payloads'}: is there already; name a new folder\n",
+    )
     (profile,) = measure_network([spec])
     head, tail = halves(spec)
     with torch.inference_mode():
