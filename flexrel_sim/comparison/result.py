@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from flexrel_sim.comparison.schema import Claim, ComparisonScenario
+from flexrel_sim.comparison.schema import Claim, ComparisonScenario, Measure
 from flexrel_sim.statistics import Estimate, t_interval
 
 __all__ = ["Comparison", "Curve", "Saving", "kept_at", "load_curves"]
@@ -98,6 +98,8 @@ class Saving:
     ----------
     claim, pair, track, loss
         Where.
+    counted
+        What is counted as kept.
     entry, rival
         Who: the entry chosen on validation samples, the rival that is best on test samples.
     kept, rival_kept
@@ -110,6 +112,7 @@ class Saving:
     pair: str
     track: str
     loss: float
+    counted: Measure
     entry: str
     rival: str
     kept: float
@@ -156,8 +159,8 @@ class Comparison:
         present = {c.entry for c in self.curves if (c.pair, c.track) == (pair, track)}
         return [entry.label for entry in self.scenario.entries if entry.label in present]
 
-    def savings(self, measure: str | None = None) -> Iterable[Saving]:
-        """Compare the entries of every claim with their best rival."""
+    def savings(self, measure: Measure | None = None) -> Iterable[Saving]:
+        """Compare the entries of every claim with their best rival, by each track's own measure."""
         for claim in self.scenario.claims:
             for track in self.scenario.tracks:
                 for pair in self.scenario.pairs:
@@ -169,7 +172,7 @@ class Comparison:
                             yield told
 
     def _saving(
-        self, claim: Claim, pair: str, track: str, loss: float, measure: str
+        self, claim: Claim, pair: str, track: str, loss: float, measure: Measure
     ) -> Saving | None:
         present = self.entries(pair, track)
         entries = [label for label in claim.entries if label in present]
@@ -191,6 +194,7 @@ class Comparison:
             pair,
             track,
             loss,
+            measure,
             entry,
             rival,
             self.estimate(ours).value,

@@ -142,7 +142,7 @@ def _key(task: _Task, entry: Entry, track: Track) -> str:
             "data": task.scenario.data.model_dump(exclude={"dataset"}),
             "dataset": _named(task.deployed_on),
             "entry": entry.model_dump(exclude={"pairs"}),
-            "track": track.model_dump(exclude={"pairs", "entries", "measure"}),
+            "track": track.model_dump(exclude={"pairs", "entries", "measure", "also"}),
             "from": _provenance(),
         }
     )

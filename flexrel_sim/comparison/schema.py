@@ -14,9 +14,13 @@ __all__ = [
     "Claim",
     "ComparisonScenario",
     "Entry",
+    "Measure",
     "Pair",
     "Track",
 ]
+
+Measure = Literal["weights", "macs", "bytes"]
+"""What of a network is counted as kept."""
 
 _Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -50,8 +54,10 @@ class Track(Section):
     """Its name in tables and pictures."""
     pruning: PruningSection
     """Granularity, what the ratio counts, and the schedule: the same for all entries."""
-    measure: Literal["weights", "macs", "bytes"] = "weights"
-    """What is counted as kept where entries are compared."""
+    measure: Measure = "weights"
+    """What is counted as kept where entries are compared, and in pictures."""
+    also: list[Measure] = Field(default_factory=list)
+    """What else is counted, in tables of its own: the same networks at equal weights, say."""
     kept: list[_Share] = Field(min_length=2)
     """Fractions kept, falling; accuracy between two of them is interpolated."""
     pairs: list[str] | None = None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from flexrel_sim.comparison.result import Comparison, Saving
+from flexrel_sim.comparison.schema import Measure, Track
 from flexrel_sim.report.folder import PROVENANCE_NAME
 from flexrel_sim.report.tables import versions, write_json
 
@@ -20,7 +21,7 @@ _SAVING_HEADER = (
     "kept", "rival_kept", "saving", "low", "high",
 )  # fmt: skip
 
-_MEASURES = ("weights", "macs", "bytes")
+_MEASURES: tuple[Measure, ...] = get_args(Measure)
 
 _LABELS = {"macs": "MACs"}
 
@@ -74,7 +75,7 @@ def _saving_rows(result: Comparison) -> Iterable[Sequence[Any]]:
         for told in result.savings(measure):
             saving = told.saving
             yield (
-                told.claim, told.track, told.pair, told.loss, measure, told.entry, told.rival,
+                told.claim, told.track, told.pair, told.loss, told.counted, told.entry, told.rival,
                 f"{told.kept:.5f}", f"{told.rival_kept:.5f}",
                 f"{saving.value:.4f}", f"{saving.low:.4f}", f"{saving.high:.4f}",
             )  # fmt: skip
@@ -88,17 +89,22 @@ def _document(result: Comparison, facts: dict[str, str]) -> str:
     for claim in scenario.claims:
         parts += ["", f"## Claim: {claim.label}", "", *_claim_table(result, claim.label)]
     for track in scenario.tracks:
-        parts += ["", f"## Kept, by track: {track.label}", ""]
-        counted = _LABELS.get(track.measure, track.measure)
-        parts.append(
-            f"Percent of the {counted} that must be kept to lose at most so many points of test"
-            " accuracy, mean over seeds [95 % interval]; the least in bold."
-        )
-        for pair in scenario.pairs:
-            if result.entries(pair.label, track.label):
-                parts += ["", f"### {pair.label}", ""]
-                parts += _kept_table(result, pair.label, track.label, track.measure)
+        for measure in _counted(track):
+            counted = _LABELS.get(measure, measure)
+            parts += ["", f"## Kept, by track: {track.label}, in {counted}", ""]
+            parts.append(
+                f"Percent of the {counted} that must be kept to lose at most so many points of test"
+                " accuracy, mean over seeds [95 % interval]; the least in bold."
+            )
+            for pair in scenario.pairs:
+                if result.entries(pair.label, track.label):
+                    parts += ["", f"### {pair.label}", ""]
+                    parts += _kept_table(result, pair.label, track.label, measure)
     return "\n".join(parts) + "\n"
+
+
+def _counted(track: Track) -> list[Measure]:
+    return list(dict.fromkeys((track.measure, *track.also)))
 
 
 def _dense_table(result: Comparison) -> list[str]:
@@ -120,19 +126,20 @@ def _dense_table(result: Comparison) -> list[str]:
 
 
 def _claim_table(result: Comparison, claim: str) -> list[str]:
-    told = [saving for saving in result.savings() if saving.claim == claim]
     losses = result.scenario.losses
     head = " | ".join(f"saved at -{100 * loss:g}" for loss in losses)
-    lines = [f"| track | pair | {head} |", "|---" * (2 + len(losses)) + "|"]
-    places = dict.fromkeys((saving.track, saving.pair) for saving in told)
-    for track, pair in places:
-        cells = [
-            _saving_cell(saving)
-            for loss in losses
-            for saving in told
-            if (saving.track, saving.pair, saving.loss) == (track, pair, loss)
-        ]
-        lines.append(f"| {track} | {pair} | {' | '.join(cells)} |")
+    lines = [f"| track | of the | pair | {head} |", "|---" * (3 + len(losses)) + "|"]
+    for track in result.scenario.tracks:
+        for measure in _counted(track):
+            rows: dict[str, list[str]] = {}
+            for told in result.savings(measure):
+                if (told.claim, told.track) == (claim, track.label):
+                    rows.setdefault(told.pair, []).append(_saving_cell(told))
+            counted = _LABELS.get(measure, measure)
+            lines += [
+                f"| {track.label} | {counted} | {pair} | {' | '.join(cells)} |"
+                for pair, cells in rows.items()
+            ]
     return lines
 
 
@@ -143,7 +150,7 @@ def _saving_cell(told: Saving) -> str:
     return f"{clear}<br>{told.entry} : {told.rival}"
 
 
-def _kept_table(result: Comparison, pair: str, track: str, measure: str) -> list[str]:
+def _kept_table(result: Comparison, pair: str, track: str, measure: Measure) -> list[str]:
     losses = result.scenario.losses
     estimates = {
         entry: [

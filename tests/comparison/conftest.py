@@ -29,6 +29,7 @@ tracks:
   - label: filters
     pruning: {granularity: filters, ratio_of: macs, batch_norm: re-estimate}
     measure: macs
+    also: [weights]
     kept: [0.8, 0.5]
     pairs: [tiny]
   - label: tuned

@@ -375,6 +375,32 @@ def test_tables_document_and_pictures_tell_all(compared, tmp_path):
     assert (tmp_path / "curves_1.svg").read_bytes() == first
 
 
+def test_networks_are_compared_at_equal_weights_as_well_as_macs(compared, tmp_path):
+    write_comparison(compared, tmp_path, {})
+    report = (tmp_path / "report.md").read_text()
+    kept = {
+        line.removeprefix("## Kept, by track: ").partition(", in ")[::2]
+        for line in report.splitlines()
+        if line.startswith("## Kept")
+    }
+    assert kept == {
+        ("weights", "bytes"), ("filters", "MACs"), ("filters", "weights"), ("tuned", "weights")
+    }  # fmt: skip
+    with (tmp_path / "kept.csv").open() as stream:
+        (cell,) = (
+            f"{100 * float(row['kept']):.1f} [{100 * float(row['low']):.1f}"
+            for row in csv.DictReader(stream)
+            if [row[name] for name in ("track", "entry", "loss", "counted")]
+            == ["filters", "activation", "0.1", "weights"]
+        )
+    table = report.partition("by track: filters, in weights")[2].partition("## Kept")[0]
+    (line,) = (line for line in table.splitlines() if line.startswith("| activation"))
+    assert cell in line.replace("*", "")
+    rows = {tuple(line.split(" | ")[:2]) for line in report.splitlines() if " : " in line}
+    assert ("| filters", "weights") in rows
+    assert ("| filters", "MACs") in rows
+
+
 def test_a_pair_that_is_in_no_first_track_is_among_the_dense_networks(compared, tmp_path):
     tracks = [compared.scenario.tracks[1], compared.scenario.tracks[0]]
     scenario = compared.scenario.model_copy(update={"tracks": tracks})
