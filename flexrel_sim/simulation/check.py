@@ -185,6 +185,22 @@ def _updates(updates: UpdateSection, scenario: SystemScenario) -> Iterator[Findi
         yield "updates.times", "takes the place of period", updates.times, "keep one of them"
     if any(later <= earlier for earlier, later in pairwise(updates.times)):
         yield "updates.times", "must ascend", updates.times, "sort them, each once"
+    end = scenario.workload.duration
+    for key, sent_s in (("period", updates.period), ("times", max(updates.times, default=None))):
+        if sent_s is not None and sent_s >= end:
+            rule = f"must be below workload.duration, {end:g} s: later ones are never sent"
+            yield f"updates.{key}", rule, sent_s, "send it earlier, or run longer"
+    yield from _idle_update_keys(updates)
+    sent = len(updates.times)
+    if updates.period is not None:
+        sent = int(scenario.workload.duration / updates.period)
+    copies = 1 if updates.broadcast else scenario.edge.count
+    if sent * copies > _DELIVERIES_MAX:
+        rule = f"must send at most {_DELIVERIES_MAX:,} messages, one per update and device"
+        yield "updates.period", rule, sent * copies, "update less often, or broadcast: true"
+
+
+def _idle_update_keys(updates: UpdateSection) -> Iterator[Finding]:
     never = updates.period is None and not updates.times
     for key in ("bytes", "swap"):
         if never and getattr(updates, key):
@@ -195,13 +211,6 @@ def _updates(updates: UpdateSection, scenario: SystemScenario) -> Iterator[Findi
     if updates.initial_bytes is not None and not updates.initial:
         rule = "has no effect with initial: false"
         yield "updates.initial_bytes", rule, updates.initial_bytes, "remove it"
-    sent = len(updates.times)
-    if updates.period is not None:
-        sent = int(scenario.workload.duration / updates.period)
-    copies = 1 if updates.broadcast else scenario.edge.count
-    if sent * copies > _DELIVERIES_MAX:
-        rule = f"must send at most {_DELIVERIES_MAX:,} messages, one per update and device"
-        yield "updates.period", rule, sent * copies, "update less often, or broadcast: true"
 
 
 def _failures(path: str, failures: FailureSection) -> Iterator[Finding]:

@@ -230,6 +230,8 @@ def test_a_system_that_updates_load_too_much_is_overloaded() -> None:
     [
         ({"period": "1 s", "times": ["2 s"]}, "updates.times", "takes the place of period"),
         ({"times": ["2 s", "1 s"]}, "updates.times", "must ascend"),
+        ({"times": ["1 s", "1 h"]}, "updates.times", "must be below workload.duration"),
+        ({"period": "1 h"}, "updates.period", "must be below workload.duration"),
         ({"swap": "1 s"}, "updates.swap", "no effect without updates"),
         ({"bytes": "1 kB"}, "updates.bytes", "no effect without updates"),
         ({"initial": False}, "updates", "sends nothing"),
