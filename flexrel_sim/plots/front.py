@@ -23,6 +23,10 @@ _PANELS = ("uplink_bytes", "latency_p95_s")
 _SCALED = {"s": ("ms", 1e3), "J": ("mJ", 1e3)}
 
 
+# Shares of the width and height of a panel in which two labels would meet.
+_NEAR_ACROSS, _NEAR_UP = 0.06, 0.05
+
+
 def pareto_front(result: StudyResult) -> Figure | None:
     """Draw the first two objectives against accuracy, in the base environment.
 
@@ -43,7 +47,8 @@ def pareto_front(result: StudyResult) -> Figure | None:
     if len({point.profile.key for point in points}) < 2:
         return None
     figure, panels = new_figure(panels=2, width_in=8.6)
-    for axes, name in zip(panels, _costs(result), strict=True):
+    costs = list(zip(panels, _costs(result), strict=True))
+    for axes, name in costs:
         unit, scale = _SCALED.get(METRICS[name].unit, (METRICS[name].unit, 1.0))
         _scatter(axes, [p for p in points if not p.on_front], name, scale, GREY, "dominated")
         _scatter(
@@ -56,12 +61,14 @@ def pareto_front(result: StudyResult) -> Figure | None:
         )
         if result.chosen is not None:
             _ring(axes, result.chosen, name, scale)
-        _number_front(axes, [p for p in points if p.on_front], name, scale)
         _constraint_line(axes, result)
         axes.set_xlabel(METRICS[name].label + (f" / {unit}" if unit else ""))
         if name.startswith("latency"):
             _logarithmic(axes)
     below = _focus(panels[0], points)
+    for axes, name in costs:
+        # Now that the axes have their limits: what is near on the page shares a label.
+        _number_front(axes, [p for p in points if p.on_front], name)
     if below:
         panels[0].text(
             0.01,
@@ -75,7 +82,7 @@ def pareto_front(result: StudyResult) -> Figure | None:
         f"{METRICS[name].label} ({better})"
         for name, better in result.scenario_file.scenario.objectives.items()
     )
-    title = textwrap.fill(f"Not beaten in all of: {objectives}", 100)
+    title = textwrap.fill(f"Not beaten in all of: {objectives}", 90)
     figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
     handles, labels = panels[1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
@@ -191,19 +198,34 @@ def _focus(axes: Axes, points: Sequence[PointResult]) -> int:
     return sum(p.validation_accuracy.value < bottom for p in points)
 
 
-def _number_front(axes: Axes, front: Sequence[PointResult], name: str, scale: float) -> None:
-    """Write each front point's index beside it, once per operating point."""
+def _number_front(axes: Axes, front: Sequence[PointResult], name: str) -> None:
+    """Write the front points' indices beside them, once per operating point.
+
+    Where labels would meet they are one, from left to right.
+    """
+    to_page = axes.transScale + axes.transLimits
+    scale = _SCALED.get(METRICS[name].unit, (METRICS[name].unit, 1.0))[1]
+    labels: list[tuple[tuple[float, float], tuple[float, float], list[tuple[float, int]]]] = []
     for point in {p.profile.key: p for p in reversed(front)}.values():
         if isinstance(point.outcome, Summary) and name in point.outcome.metrics:
             cost = scale * point.outcome.metrics[name].value
-            axes.annotate(
-                str(point.index),
-                (cost, point.validation_accuracy.value),
-                xytext=(5, -3 + 7 * (point.index % 2)),
-                textcoords="offset points",
-                fontsize=7,
-                color=COLOURS[0],
-            )
+            place = (cost, point.validation_accuracy.value)
+            across, up = to_page.transform(place)
+            for _, (left, low), indices in labels:
+                if abs(across - left) < _NEAR_ACROSS and abs(up - low) < _NEAR_UP:
+                    indices.append((across, point.index))
+                    break
+            else:
+                labels.append((place, (across, up), [(across, point.index)]))
+    for place, _, indices in labels:
+        axes.annotate(
+            ", ".join(str(index) for _, index in sorted(indices)),
+            place,
+            xytext=(5, 4),
+            textcoords="offset points",
+            fontsize=7,
+            color=COLOURS[0],
+        )
 
 
 def _ring(axes: Axes, point: PointResult, name: str, scale: float) -> None:

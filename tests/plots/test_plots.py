@@ -57,6 +57,20 @@ def test_the_front_marks_the_chosen_point_with_its_test_accuracy(study):
         assert f"{chosen.profile.accuracy.value:.3f}" in ring.get_label()
 
 
+def test_labels_of_the_front_name_each_of_its_points_once_and_do_not_meet(study):
+    figure = pareto_front(study)
+    figure.draw_without_rendering()
+    front = {p.profile.key: p for p in reversed(study.base_environment) if p.on_front}
+    wanted = sorted(p.index for p in front.values())
+    assert wanted
+    for axes in figure.axes:
+        labels = [text for text in axes.texts if "dominated" not in text.get_text()]
+        assert sorted(int(n) for text in labels for n in text.get_text().split(", ")) == wanted
+        boxes = [text.get_window_extent() for text in labels]
+        for index, box in enumerate(boxes):
+            assert not any(box.overlaps(other) for other in boxes[index + 1 :])
+
+
 def test_the_front_shows_the_costs_that_the_objectives_name(workspace):
     objectives = {"miss_share": "min", "edge_compute_energy_j": "min", "accuracy": "max"}
     run = flexrel_sim.run("study.yaml", "named", {"objectives": objectives}, workers=1)
