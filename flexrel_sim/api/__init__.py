@@ -1,4 +1,4 @@
-"""The package in calls, one for each command; what is heavy is loaded by the call that needs it."""
+"""What commands do with a scenario or comparison, in calls; each loads what is heavy itself."""
 
 from flexrel_sim.api.networks import Cuts, cuts, export, prune, train_bottleneck
 from flexrel_sim.api.studies import Run, compare, run, silent, simulate

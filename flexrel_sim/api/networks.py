@@ -116,8 +116,9 @@ def export(
         If the network can't be pruned or exported. Nothing is written then.
     """
     scenario_file = load_scenario(Path(file), overrides)
-    base = replace(scenario_file, points=(Point(0, {}, scenario_file.scenario),))
-    spec = check_all(base).specs[0]
+    # What is exported is the scenario's own operating point, as in `prune`.
+    own = scenario_file.scenario.model_copy(update={"controller": None})
+    spec = check_all(replace(scenario_file, points=(Point(0, {}, own),))).specs[0]
     from flexrel_sim.export import EXPORT_NAMES, write_export  # noqa: PLC0415 - as above
 
     with result_folder(Path(output), EXPORT_NAMES) as folder:

@@ -28,7 +28,10 @@ def _common_options(function: F) -> F:
             "--workers", type=click.IntRange(min=1), help="Processes to use; all cores by default."
         ),
         click.option(
-            "-o", "--output", type=_PATH, help="Result folder; results/<name> by default."
+            "-o",
+            "--output",
+            type=_PATH,
+            help="Result folder; by default results/<name>, of simulate results/<name>-simulated.",
         ),
         click.option(
             "--set",

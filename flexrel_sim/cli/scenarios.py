@@ -13,25 +13,33 @@ __all__ = ["schema", "validate"]
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def validate(files: tuple[Path, ...]) -> None:
-    """Check scenario FILES without running them."""
+    """Check FILES, scenarios and comparisons, without running them."""
     from flexrel_sim.errors import Fault, ScenarioError
-    from flexrel_sim.scenario import load_scenario
-    from flexrel_sim.study import check_all
 
     faults: list[Fault] = []
     for file in files:
         try:
-            scenario_file = load_scenario(file)
-            checked = check_all(scenario_file)
+            count, what = _checked(file)
         except ScenarioError as error:
             faults += error.faults
             continue
-        for warning in checked.warnings:
-            click.echo(f"warning: {warning}", err=True)
-        count = len(scenario_file.points)
-        click.echo(f"{file}: fine, {count} point{'s' if count > 1 else ''}")
+        click.echo(f"{file}: fine, {count} {what}{'s' if count > 1 else ''}")
     if faults:
         raise ScenarioError(faults)
+
+
+def _checked(file: Path) -> tuple[int, str]:
+    """Check a file, print its warnings, and tell how much it asks for."""
+    from flexrel_sim.comparison import load_comparison
+    from flexrel_sim.scenario import load_scenario, read_yaml
+    from flexrel_sim.study import check_all
+
+    if {"pairs", "tracks"} & set(read_yaml(file).data):
+        return load_comparison(file).curves, "curve"
+    scenario_file = load_scenario(file)
+    for warning in check_all(scenario_file).warnings:
+        click.echo(f"warning: {warning}", err=True)
+    return len(scenario_file.points), "point"
 
 
 @click.command()

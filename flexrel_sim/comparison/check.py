@@ -44,6 +44,17 @@ class ComparisonFile:
     trained_on: dict[str, DatasetInfo] = field(default_factory=dict)
     deployed_on: dict[str, DatasetInfo] = field(default_factory=dict)
 
+    @property
+    def curves(self) -> int:
+        """How many curves it asks for."""
+        asked = self.scenario
+        return len(asked.seeds) * sum(
+            takes_part(entry, track, pair)
+            for track in asked.tracks
+            for entry in asked.entries
+            for pair in asked.pairs
+        )
+
 
 def load_comparison(file: Path) -> ComparisonFile:
     """Read a comparison.

@@ -89,12 +89,13 @@ class PruningSection(Section):
     """How a weight is scored; `flexrel-sim criteria` lists them. When absent, `flexrel-lamp` for
     weights and `flexrel-paper` for filters: docs/who_keeps_what.md has the measurements."""
     delta: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] | None = None
-    """Weight of relevance against magnitude in FlexRel: 0 is magnitude, 1 is relevance; `auto`
-    chooses it on the validation samples."""
+    """Weight of a criterion's second signal, relevance, against its first, magnitude or LAMP;
+    `auto` chooses it on the validation samples. The criterion's own when absent."""
     auto: AutoDeltaSection = AutoDeltaSection()
     """How `delta: auto` chooses."""
     combine: Literal["sum", "geometric"] | None = None
-    """(1-delta)*magnitude + delta*relevance, or magnitude^(1-delta) * relevance^delta."""
+    """(1-delta)*first + delta*second signal, or first^(1-delta) * second^delta. The criterion's own
+    when absent."""
     normalise: Literal["layer", "global", "rank", "none"] | None = None
     """Where the signals are rescaled to 0..1 before they are combined: within each layer, over the
     network, by their ranks within each layer, or not at all. The criterion's own when absent."""

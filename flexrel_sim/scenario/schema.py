@@ -119,8 +119,8 @@ class SimulationSection(Section):
     seed: int = Field(0, ge=0, le=SEED_MAX)
     """Seed of all draws."""
     engine: Literal["auto", "simpy", "compiled"] = "auto"
-    """`simpy` is the reference; `compiled` gives the same trace a thousand times faster where the
-    system has no feedback; `auto` takes it there."""
+    """`simpy` is the reference; `compiled` gives the same trace, hundreds of times as fast, where
+    the system has no feedback; `auto` takes it there."""
     drain: bool = True
     """Whether the run goes on until all requests have ended; stopped at the workload's end, some
     are in flight."""

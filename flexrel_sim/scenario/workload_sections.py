@@ -44,7 +44,8 @@ class WorkloadSection(Section):
     rate: EventRatePerSecond | None = None
     """Requests per second of every edge device; `closed` and `replay` have none."""
     duration: PositiveSeconds = 60.0
-    """Requests arrive until this time; the simulation ends when all are answered."""
+    """Requests arrive until this time; with `simulation.drain` the run goes on until all have
+    ended."""
     phases: Literal["aligned", "random"] = "aligned"
     """Whether all periodic devices start at time zero, or each somewhere in its first period."""
     jitter: Seconds = 0.0

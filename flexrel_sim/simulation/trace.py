@@ -98,13 +98,15 @@ class Trace:
     uplink_start_s, uplink_end_s
         When the payload was put on the uplink (serialisation).
     delivered_s
-        When its last bit reached the server, one propagation delay later.
+        When its last bit reached the server: propagation, round trips, jitter and order
+        later.
     server_start_s, server_end_s
         When a worker computed the tail.
     downlink_start_s, downlink_end_s
         When the answer was put on the downlink.
     answered_s
-        When the answer reached the edge, one propagation delay later.
+        When the answer reached the edge: propagation, round trips, jitter and order
+        later; when the edge was done, where nothing crosses.
     ended_s
         When the request's life ended: answered, or dropped; NaN in flight.
     payload_bytes

@@ -416,6 +416,19 @@ def test_savings_are_drawn_for_more_losses_than_there_are_markers(compared):
     assert len(figure.axes[0].containers) == len(losses)
 
 
+def test_validate_checks_a_comparison_as_one(workspace, run_app):
+    (workspace / "who.yaml").write_text(COMPARISON)
+    done = run_app(app, "validate", "who.yaml", "small.yaml")
+    assert done.exit_code == 0, done.output
+    assert "who.yaml: fine, 24 curves" in done.output
+    assert "small.yaml: fine, 1 point" in done.output
+    (workspace / "who.yaml").write_text(COMPARISON.replace("losses:", "loses:"))
+    done = run_app(app, "validate", "who.yaml")
+    assert done.exit_code == 2
+    assert "loses" in done.output
+    assert "link" not in done.output
+
+
 def test_the_command_writes_a_report_and_refuses_a_faulty_file(workspace, run_app):
     small = COMPARISON.replace("[0.6, 0.3, 0.1]", "[0.5, 0.2]")
     (workspace / "who.yaml").write_text(small)

@@ -296,3 +296,11 @@ def test_a_folder_of_a_study_is_not_replaced_by_an_export(folder: Path) -> None:
     (study / "provenance.json").write_text('{"versions": {"flexrel_sim": "0"}}')
     with pytest.raises(InputError, match="holds 'summary.json'"):
         api.export(folder / "scenario.yaml", study)
+
+
+def test_a_scenario_with_a_controller_exports_its_own_cut(folder: Path) -> None:
+    options = "controller: {policy: ema, options: [{split.cut: server}, {split.cut: edge}]}\n"
+    (folder / "scenario.yaml").write_text(TEXT + options)
+    told = api.export(folder / "scenario.yaml", folder / "out")
+    assert told.cut == "pool1"
+    assert (folder / "out" / "head.onnx").is_file()
