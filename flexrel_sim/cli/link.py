@@ -26,7 +26,7 @@ _NAMES = ("up.trace", "down.trace")
 @click.option("--duration", default=None, help="How long to look, such as '60 s'.")
 @click.option(
     "--payload",
-    type=click.IntRange(min=0),
+    type=click.IntRange(min=0, max=10**12),
     default=1000,
     show_default=True,
     help="Bytes of the messages whose delay is drawn.",

@@ -77,7 +77,8 @@ def _show(shipped: Shipped) -> None:
     for name in ("weights", "macs", "bytes"):
         old, new = getattr(before, name), getattr(after, name)
         label = "MACs" if name == "macs" else name
-        click.echo(f"{label:10}{old:>24,}{new:>24,}{new / old:>9.1%}")
+        kept = f"{new / old:.1%}" if old else "-"
+        click.echo(f"{label:10}{old:>24,}{new:>24,}{kept:>9}")
     if shipped.choice:
         from flexrel_sim.metrics import choice_text
 

@@ -50,6 +50,7 @@ def head_script(network: str, cut: str, codecs: tuple[AnyCodec, ...], shape: lis
         From images to payloads, or at ``edge`` to answers.
     """
     known = {"network": network, "cut": cut, "shape": ", ".join(map(str, shape))}
+    known["tuple"] = f"{known['shape']},"
     if cut == EDGE:
         return _script(_EDGE, NOTHING, {"numpy", "onnxruntime"}, known)
     known["codec"] = codecs[0].name
@@ -82,8 +83,28 @@ _MAIN: Final = """
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except Exception as error:
+        sys.exit(f"{Path(__file__).name}: {error}")
 """
+
+_LOAD: Final = '''
+
+
+def load(file):
+    """Give the images of a file, or say what is wrong with it."""
+    try:
+        images = np.load(file)
+    except (OSError, ValueError):
+        sys.exit(f"{file}: can't be read; write images with numpy.save")
+    got, shape = getattr(images, "dtype", "no array"), getattr(images, "shape", ())
+    if got != np.float32 or shape[:1] in ((), (0,)) or shape[1:] != ($tuple):
+        sys.exit(f"{file}: must be float32 of (samples, $shape), got {got} of {shape}")
+    if not (images.min() >= 0 and images.max() <= 1):
+        sys.exit(f"{file}: must be finite and in 0..1; divide bytes by 255")
+    return images
+'''
 
 _EDGE: Final = (
     '''\
@@ -99,19 +120,24 @@ Needs $packages. Written by flexrel_sim $version.
 $imports
 
 HERE = Path(__file__).parent
-
+'''
+    + _LOAD
+    + '''
 
 def main(images, answers):
     """Write the answers to all images."""
+    images = load(images)
     file, kinds = HERE / "head.onnx", ["CPUExecutionProvider"]
     session = onnxruntime.InferenceSession(file, providers=kinds)
-    logits = [session.run(None, {"image": image[None]})[0][0] for image in np.load(images)]
-    np.save(answers, np.stack(logits))
+    logits = [session.run(None, {"image": image[None]})[0][0] for image in images]
+    with open(answers, "wb") as file:
+        np.save(file, np.stack(logits))
 '''
     + _MAIN
 )
 
-_ABOUT_PAYLOADS: Final = '''
+_ABOUT_PAYLOADS: Final = (
+    '''
 
 python run_head.py IMAGES.npy FOLDER
 
@@ -126,15 +152,18 @@ HERE = Path(__file__).parent
 
 
 $code
-
+'''
+    + _LOAD
+    + '''
 
 def main(images, folder):
     """Write the payloads of all images."""
+    images = load(images)
     tensors = json.loads((HERE / "codec.json").read_text())["tensors"]
     if Path(folder).exists():
         sys.exit(f"{folder}: is there already; name a new folder")
-    Path(folder).mkdir(parents=True)
 '''
+)
 
 _SEND: Final = """\
         for place, (tensor, about) in enumerate(zip(boundary, tensors)):
@@ -146,7 +175,8 @@ _INPUT: Final = (
     '"""Encode images as $codec.'
     + _ABOUT_PAYLOADS
     + """\
-    for number, image in enumerate(np.load(images)):
+    Path(folder).mkdir(parents=True)
+    for number, image in enumerate(images):
         boundary = [image[None]]
 """
     + _SEND
@@ -159,7 +189,8 @@ _HEAD: Final = (
     + """\
     file, kinds = HERE / "head.onnx", ["CPUExecutionProvider"]
     session = onnxruntime.InferenceSession(file, providers=kinds)
-    for number, image in enumerate(np.load(images)):
+    Path(folder).mkdir(parents=True)
+    for number, image in enumerate(images):
         boundary = session.run(None, {"image": image[None]})
 """
     + _SEND
@@ -190,14 +221,21 @@ def main(folder, answers):
     tensors = json.loads((HERE / "codec.json").read_text())["tensors"]
     file, kinds = HERE / "tail.onnx", ["CPUExecutionProvider"]
     session = onnxruntime.InferenceSession(file, providers=kinds)
+    numbers = sorted({int(file.name[:9]) for file in Path(folder).glob("?????????-*.bin")})
+    if not numbers or numbers != list(range(len(numbers))):
+        sys.exit(f"{folder}: must hold payloads of run_head.py, and of every image from 0 on")
     logits = []
-    for first in sorted(Path(folder).glob("*-0.bin")):
+    for number in numbers:
         received = {}
         for place, about in enumerate(tensors):
-            payload = first.with_name(first.name.replace("-0", f"-{place}")).read_bytes()
-            received[about["name"]] = decode(payload, about)[None]
+            file = Path(folder, f"{number:09}-{place}.bin")
+            try:
+                received[about["name"]] = decode(file.read_bytes(), about)[None]
+            except Exception as error:
+                sys.exit(f"{file}: {error}")
         logits.append(session.run(None, received)[0][0])
-    np.save(answers, np.stack(logits))
+    with open(answers, "wb") as file:
+        np.save(file, np.stack(logits))
 '''
     + _MAIN
 )

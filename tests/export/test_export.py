@@ -298,6 +298,43 @@ def test_a_folder_of_a_study_is_not_replaced_by_an_export(folder: Path) -> None:
         api.export(folder / "scenario.yaml", study)
 
 
+def test_the_scripts_say_what_is_wrong_in_a_line_and_write_nothing(
+    tiny: CardFile, tmp_path: Path
+) -> None:
+    found = deploy(spec_of(tiny, codec={"dtype": "uint8"}), tmp_path)
+    images, payloads = np.load(tmp_path / "images.npy"), tmp_path / "payloads"
+    wrong = {
+        "double": images.astype(np.float64),
+        "flat": images[:, 0],
+        "none": images[:0],
+        "bytes": images * 255,
+        "nan": np.where(np.arange(len(images))[:, None, None, None] == 2, np.nan, images),
+    }
+    for name, array in wrong.items():
+        np.save(tmp_path / f"{name}.npy", array.astype(np.float32) if name == "nan" else array)
+    (tmp_path / "text.npy").write_text("no array")
+    for name in (*wrong, "text", "absent"):
+        done = command(found.folder / "run_head.py", tmp_path / f"{name}.npy", tmp_path / "new")
+        told = "can't be read" if name in ("text", "absent") else "must be f"
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"{tmp_path / name}.npy: {told}"), done.stderr
+        assert done.stderr.count("\n") == 1
+        assert not (tmp_path / "new").exists()
+    (payloads / "000000001-0.bin").write_bytes(b"damaged")
+    done = command(found.folder / "run_tail.py", payloads, tmp_path / "again.npy")
+    assert done.stderr.startswith(f"{payloads / '000000001-0.bin'}: the payload")
+    assert done.stderr.count("\n") == 1
+    (payloads / "000000001-0.bin").unlink()
+    for folder in (payloads, tmp_path / "absent"):
+        done = command(found.folder / "run_tail.py", folder, tmp_path / "again.npy")
+        assert done.stderr.startswith(f"{folder}: must hold payloads of run_head.py")
+    assert not (tmp_path / "again.npy").exists()
+    (found.folder / "head.onnx").write_bytes(b"cut off")
+    done = command(found.folder / "run_head.py", tmp_path / "images.npy", tmp_path / "new")
+    assert done.stderr.startswith("run_head.py: ")
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_scenario_with_a_controller_exports_its_own_cut(folder: Path) -> None:
     options = "controller: {policy: ema, options: [{split.cut: server}, {split.cut: edge}]}\n"
     (folder / "scenario.yaml").write_text(TEXT + options)
