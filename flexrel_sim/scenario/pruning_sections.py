@@ -87,7 +87,7 @@ class PruningSection(Section):
 
     criterion: str = "flexrel-lamp"
     """How a weight is scored; `flexrel-sim criteria` lists them. When absent, `flexrel-lamp` for
-    weights and `flexrel-paper` for filters: docs/who_keeps_what.md has the measurements."""
+    weights and `relevance` for filters: docs/who_keeps_what.md has the measurements."""
     delta: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] | None = None
     """Weight of a criterion's second signal, relevance, against its first, magnitude or LAMP;
     `auto` chooses it on the validation samples. The criterion's own when absent."""
@@ -132,7 +132,7 @@ class PruningSection(Section):
     @classmethod
     def _criterion_by_granularity(cls, data: Any) -> Any:
         if isinstance(data, dict) and data.get("granularity") == "filters":
-            return {"criterion": "flexrel-paper", **data}
+            return {"criterion": "relevance", **data}
         return data
 
     @property

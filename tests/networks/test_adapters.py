@@ -333,7 +333,7 @@ def test_a_network_in_the_form_of_the_zoos_is_pruned_and_counted(
     network = load_network(card_file)
     images = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     dense = layer_costs(network, "server", images)
-    for granularity, criterion in (("weights", "flexrel-lamp"), ("filters", "flexrel-paper")):
+    for granularity, criterion in (("weights", "flexrel-lamp"), ("filters", "relevance")):
         asked = {"criterion": criterion, "granularity": granularity, "ratio": 0.5}
         labels = torch.arange(6) % 3
         pruned = prune(network, PruningSection.model_validate(asked), images, labels)
