@@ -12,6 +12,7 @@ from flexrel_sim.codec import WeightDtype, encode_update
 from flexrel_sim.errors import InputError
 from flexrel_sim.networks import load_card
 from flexrel_sim.networks.build import load_network, weights_of
+from flexrel_sim.networks.weights import listed
 from flexrel_sim.partition import count, trace
 
 __all__ = ["Update", "earlier_version", "update_between"]
@@ -54,7 +55,9 @@ def earlier_version(card: Path) -> nn.Module:
         If card or checkpoint are faulty.
     """
     if not card.is_file():
-        raise InputError(f"{card}: no such card; name the .yaml beside the earlier version")
+        raise InputError(f"{card}: is no card; name the .yaml beside the earlier version")
+    if card.suffix == ".safetensors":
+        raise InputError(f"{card}: is a checkpoint; name its card, {card.with_suffix('.yaml')}")
     return load_network(load_card(card))
 
 
@@ -82,7 +85,7 @@ def update_between(
     Raises
     ------
     ValueError
-        If the parameters differ in names or shapes; all that do are named.
+        If the parameters differ in names or shapes, some of which are named.
     """
     before, after = (dict(weights_of(network).named_parameters()) for network in (old, new))
     differ = sorted(
@@ -92,8 +95,8 @@ def update_between(
     )
     if differ:
         raise ValueError(
-            f"is of other shapes in {', '.join(differ)}; an update needs the same architecture with"
-            " the same filters removed, so ship the whole network"
+            f"differs in {listed(differ)}; an update needs the same architecture with the same"
+            " filters removed, so ship the whole network"
         )
     sizes = {
         name: len(encode_update(before[name].detach().numpy(), one.detach().numpy(), dtype))

@@ -82,7 +82,7 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     missing = [key for key in wanted if key not in tensors and not key.endswith(_UNTRACKED)]
     unexpected = [key for key in tensors if key not in wanted]
     told = [
-        f"{word}: {_listed(keys)}"
+        f"{word}: {listed(keys)}"
         for word, keys in (("missing", missing), ("unexpected", unexpected))
         if keys
     ]
@@ -103,7 +103,7 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 def not_finite(tensors: Mapping[str, Tensor]) -> str:
     """List the tensors that have NaN or infinity; empty where none has."""
-    return _listed(key for key, tensor in tensors.items() if not bool(tensor.isfinite().all()))
+    return listed(key for key, tensor in tensors.items() if not bool(tensor.isfinite().all()))
 
 
 def _load_pt(file: Path) -> Any:
@@ -125,7 +125,7 @@ def _state_dict(loaded: Any) -> dict[str, Tensor]:
         raise ValueError(f"must hold a state dict, got {type(loaded).__name__}")
     others = [str(key) for key, value in loaded.items() if not isinstance(value, Tensor)]
     if others:
-        raise ValueError(f"must hold tensors only, and has others: {_listed(others)}")
+        raise ValueError(f"must hold tensors only, and has others: {listed(others)}")
     return {str(key): value for key, value in loaded.items()}
 
 
@@ -146,7 +146,7 @@ def _squeezenet_tensors(data: bytes) -> dict[str, Tensor]:
     return tensors
 
 
-def _listed(keys: Iterable[str]) -> str:
+def listed(keys: Iterable[str]) -> str:
     names = list(keys)
     more = len(names) - _KEYS_SHOWN
     return ", ".join(names[:_KEYS_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -168,8 +168,9 @@ def test_an_update_takes_what_its_encoding_takes(workspace):
 @pytest.mark.parametrize(
     ("since", "said"),
     [
-        ("nowhere.yaml", "nowhere.yaml: no such card"),
-        ("fewer.yaml", "fewer.yaml: is of other shapes in "),
+        ("nowhere.yaml", "nowhere.yaml: is no card"),
+        ("fewer.safetensors", "is a checkpoint; name its card, fewer.yaml"),
+        ("fewer.yaml", "fewer.yaml: differs in "),
     ],
 )
 def test_an_update_needs_an_earlier_version_of_the_same_shapes(workspace, since, said):
