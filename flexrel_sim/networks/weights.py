@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from flexrel_sim.networks.packaged import read_arrays
 from flexrel_sim.networks.squeezenet import FIRES
 
-__all__ = ["fill", "not_finite", "read_tensors"]
+__all__ = ["fill", "listed", "not_finite", "read_tensors"]
 
 _KEYS_SHOWN = 6
 
