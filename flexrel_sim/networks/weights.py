@@ -147,6 +147,7 @@ def _squeezenet_tensors(data: bytes) -> dict[str, Tensor]:
 
 
 def listed(keys: Iterable[str]) -> str:
+    """Name the first of some keys, and say how many more there are."""
     names = list(keys)
     more = len(names) - _KEYS_SHOWN
     return ", ".join(names[:_KEYS_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -275,6 +275,9 @@ def _validated(
 def _placed(source: YamlSource, swept: Mapping[str, SweptValue], path: KeyPath) -> FaultMaker:
     """Find who set a key, and give a maker of faults there."""
     for length in range(len(path), 0, -1):
+        # An option is stronger than a sweep, also inside a section that is swept.
+        if option := source.options.get(path[:length]):
+            return fault_maker(dotted(path), option)
         prefix = ".".join(str(key) for key in path[:length])
         if prefix in swept:
             origin = (*swept[prefix].origin, *path[length:])

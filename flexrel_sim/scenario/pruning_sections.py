@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from flexrel_sim.scenario.section import SEED_MAX, Section
 
@@ -127,6 +128,16 @@ class PruningSection(Section):
     """In how many steps, and with what training between them."""
     seed: int = Field(0, ge=0, le=SEED_MAX)
     """Seed of the random criterion."""
+
+    @field_validator("delta", mode="before")
+    @classmethod
+    def _number_or_auto(cls, value: Any) -> Any:
+        number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+        if value is None or value == "auto" or number:
+            return value
+        # One line where pydantic would tell of every kind that it is not.
+        context = {"rule": "must be a number from 0 to 1, or auto", "remedy": "write 0.3, or auto"}
+        raise PydanticCustomError("delta", "{rule}", context)
 
     @model_validator(mode="before")
     @classmethod

@@ -116,9 +116,21 @@ def _translated(
             "must be a mapping of keys", value, f"write 'key: value' lines; {about}"
         )
     else:
-        rule = detail["msg"].replace("Input should ", "must ").replace("String should ", "must ")
-        fault = placed(path)(rule, value, f"expected: {about}")
+        fault = placed(path)(_rule(detail), value, f"expected: {about}")
     return fault
+
+
+def _rule(detail: Any) -> str:
+    """Say a rule of pydantic's own in words that need no Python."""
+    context = detail.get("ctx", {})
+    if detail["type"] == "too_short":
+        return f"must have {context['min_length']} or more entries"
+    if detail["type"] == "too_long":
+        return f"must have {context['max_length']} or fewer entries"
+    if detail["type"] in ("list_type", "tuple_type"):
+        return "must be a list, in brackets"
+    message: str = detail["msg"]
+    return message.replace("Input should ", "must ").replace("String should ", "must ")
 
 
 def _schema_at(schema: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:

@@ -112,7 +112,7 @@ sweep:
         "FILE:3: data.test: must be a valid integer, got 10.5; ",
         "FILE:5: pruning.ratio: must be less than 1, got 1.5; ",
         "FILE:6: pruning.granularity: must be 'weights' or 'filters', got 'weight'; did you mean",
-        "FILE:7: pruning.exclude: must be a valid list, got 'fc1'; ",
+        "FILE:7: pruning.exclude: must be a list, in brackets, got 'fc1'; ",
         "FILE:8: split.cut: is required; add it: The boundary after this operation or block;",
         "FILE:9: split.cutt: unknown key; did you mean 'cut'? known: bottleneck, cut",
         "FILE:10: codec: must be a mapping of keys, got 'uint8'; write 'key: value' lines; How ",
@@ -219,6 +219,32 @@ def test_a_faulty_override_is_placed_at_its_option(tmp_path: Path) -> None:
     assert any(line.startswith("--set pruning.ratio: must be") for line in found)
     assert any(line.startswith("--set link.dely: unknown key; did") for line in found)
     assert any(line.startswith("--set edge: must be a mapping") for line in found)
+
+
+def test_an_option_inside_swept_sections_is_blamed_once_and_no_line_of_the_sweep() -> None:
+    for path, value in (("pruning.ratio", 1), ("pruning.rato", 0.5)):
+        with pytest.raises(ScenarioError, match=path) as caught:
+            load_scenario(QUICKSTART, {path: value})
+        (line,) = str(caught.value).splitlines()
+        assert line.startswith(f"--set {path}: ")
+
+
+@pytest.mark.parametrize("delta", [3, -0.1, "often", True, [0.3], float("nan")])
+def test_a_delta_that_is_neither_number_nor_auto_is_one_fault(tmp_path: Path, delta: Any) -> None:
+    (line,) = faults(tmp_path, SCENARIO_YAML, {"pruning.delta": delta})
+    assert line.startswith("--set pruning.delta: must be a number from 0 to 1, or auto, got ")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [([], "must have 1 or more entries"), (["0 s", "1 Mbit/s"], "must be a list, in brackets")],
+)
+def test_a_list_that_is_none_is_refused_without_pydantics_words(
+    tmp_path: Path, schedule: list[str], said: str
+) -> None:
+    found = faults(tmp_path, SCENARIO_YAML, {"link.uplink": {"schedule": schedule}})
+    assert len(found) == max(1, len(schedule))
+    assert all(said in line for line in found)
 
 
 def test_an_unknown_section_is_placed_at_the_option_or_sweep_that_made_it(tmp_path: Path) -> None:
