@@ -184,7 +184,8 @@ def savings(result: Comparison, claim: str) -> Figure:
         at = [place for place, end in zip(height, low, strict=True) if end < left]
         ax.plot([left] * len(at), at, "<", color=colour, markersize=4, clip_on=False)
     ax.set_yticks(range(len(places)), [f"{pair} ({track})" for track, pair in places], fontsize=7)
-    ax.invert_yaxis()
+    # From top to bottom, without the margins that many rows would make wide.
+    ax.set_ylim(len(places) - 0.4, -0.6)
     ax.set_xlabel("saved against the best rival / %  (dotted: the paper's 35 %)")
     figure.legend(loc="outside upper right", ncols=len(losses), fontsize=8)
     return figure
