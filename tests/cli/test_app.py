@@ -355,8 +355,10 @@ def test_a_run_from_cached_profiles_never_imports_torch(workspace):
 def test_ctrl_c_leaves_no_half_written_file_and_the_earlier_result(workspace):
     assert call("run", "small.yaml", "-o", "out", "--workers", 1).exit_code == 0
     before = (workspace / "out" / "summary.json").read_bytes()
-    words = ["run", "small.yaml", "-o", "out", "--workers", "2", "--set"]
-    long = [*words, "workload.duration=3000 s", "--set", "simulation.replications=50"]
+    # A minute of work for the slow engine, so that it is surely interrupted.
+    settings = ("simulation.engine=simpy", "workload.duration=3000 s", "simulation.replications=50")
+    long = ["run", "small.yaml", "-o", "out", "--workers", "2"]
+    long += [word for setting in settings for word in ("--set", setting)]
     process = subprocess.Popen(
         [sys.executable, "-m", "flexrel_sim", *long],
         stderr=subprocess.PIPE,
