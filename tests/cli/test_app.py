@@ -365,6 +365,8 @@ def test_ctrl_c_leaves_no_half_written_file_and_the_earlier_result(workspace):
         text=True,
         start_new_session=True,
         env=dict(os.environ),
+        # A suite in the background of a script ignores Ctrl-C, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     deadline = time.monotonic() + 60
     while not list(workspace.glob(".out-*")) and time.monotonic() < deadline:
