@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flexrel_sim.measure.pruning_check import aim_warnings
 from flexrel_sim.report import result_folder
-from flexrel_sim.scenario import Point, load_scenario
+from flexrel_sim.scenario import Point, Scenario, ScenarioFile, load_scenario
 from flexrel_sim.study import check_all
 
 if TYPE_CHECKING:
@@ -76,9 +76,8 @@ def prune(
     # Here, not at the top: torch is a second that a wrong input need not wait for.
     from flexrel_sim.measure.shipping import ship  # noqa: PLC0415
 
-    # What is shipped is the scenario's own operating point, whatever a controller may choose.
-    own = scenario_file.scenario.model_copy(update={"controller": None})
-    base = replace(scenario_file, points=(Point(0, {}, own),))
+    base = _own_point(scenario_file, scenario_file.scenario)
+    own = base.points[0].scenario
     checked = check_all(base)
     shipped = ship(checked.specs[0], Path(output), None if since is None else Path(since))
     missed = aim_warnings(own.pruning, shipped.choice, partial(base.fault, base.points[0]))
@@ -116,9 +115,7 @@ def export(
         If the network can't be pruned or exported. Nothing is written then.
     """
     scenario_file = load_scenario(Path(file), overrides)
-    # What is exported is the scenario's own operating point, as in `prune`.
-    own = scenario_file.scenario.model_copy(update={"controller": None})
-    spec = check_all(replace(scenario_file, points=(Point(0, {}, own),))).specs[0]
+    spec = check_all(_own_point(scenario_file, scenario_file.scenario)).specs[0]
     from flexrel_sim.export import EXPORT_NAMES, write_export  # noqa: PLC0415 - as above
 
     with result_folder(Path(output), EXPORT_NAMES) as folder:
@@ -164,8 +161,8 @@ def train_bottleneck(
     scenario_file = load_scenario(Path(file))
     scenario = scenario_file.scenario
     split = scenario.split.model_copy(update={"bottleneck": None})
-    point = Point(0, {}, scenario.model_copy(update={"split": split, "controller": None}))
-    spec = check_all(replace(scenario_file, points=(point,))).specs[0]
+    own = _own_point(scenario_file, scenario.model_copy(update={"split": split}))
+    spec = check_all(own).specs[0]
     from flexrel_sim.measure.bottleneck import make_bottleneck  # noqa: PLC0415 - as above
 
     return make_bottleneck(spec, Path(output), size, recipe, after_epoch)
@@ -212,3 +209,9 @@ def cuts(
 
     title = f"Cuts of {Path(scenario_file.scenario.model.network).stem}"
     return Cuts(table, tuple(draw_cuts(table, title, Path(output))))
+
+
+def _own_point(scenario_file: ScenarioFile[Scenario], scenario: Scenario) -> ScenarioFile[Scenario]:
+    """Leave a scenario's own operating point only, whatever a sweep or controller may choose."""
+    own = scenario.model_copy(update={"controller": None})
+    return replace(scenario_file, points=(Point(0, {}, own),))

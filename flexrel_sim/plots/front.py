@@ -49,7 +49,7 @@ def pareto_front(result: StudyResult) -> Figure | None:
     figure, panels = new_figure(panels=2, width_in=8.6)
     costs = list(zip(panels, _costs(result), strict=True))
     for axes, name in costs:
-        unit, scale = _SCALED.get(METRICS[name].unit, (METRICS[name].unit, 1.0))
+        unit, scale = _unit(name)
         _scatter(axes, [p for p in points if not p.on_front], name, scale, GREY, "dominated")
         _scatter(
             axes,
@@ -87,6 +87,11 @@ def pareto_front(result: StudyResult) -> Figure | None:
     handles, labels = panels[1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
+
+
+def _unit(name: str) -> tuple[str, float]:
+    """Give the unit that a figure is drawn in, and how many of it make one of the figure's own."""
+    return _SCALED.get(METRICS[name].unit, (METRICS[name].unit, 1.0))
 
 
 def _costs(result: StudyResult) -> list[str]:
@@ -204,7 +209,7 @@ def _number_front(axes: Axes, front: Sequence[PointResult], name: str) -> None:
     Where labels would meet they are one, from left to right.
     """
     to_page = axes.transScale + axes.transLimits
-    scale = _SCALED.get(METRICS[name].unit, (METRICS[name].unit, 1.0))[1]
+    _, scale = _unit(name)
     labels: list[tuple[tuple[float, float], tuple[float, float], list[tuple[float, int]]]] = []
     for point in {p.profile.key: p for p in reversed(front)}.values():
         if isinstance(point.outcome, Summary) and name in point.outcome.metrics:
