@@ -4,7 +4,8 @@ FlexRelError
 ├── ScenarioError      a file the user wrote is wrong; carries *all* its faults
 ├── InputError         any other input is wrong: an output folder, a command-line value
 │   ├── CheckpointError    a network's checkpoint is missing, truncated or not the one on its card
-│   ├── DatasetError       a dataset is missing, or asked for more samples than it has
+│   ├── DatasetError       a dataset is damaged, or asked for more samples than it has
+│   │   └── MissingDatasetError  a dataset of the catalogue is not installed
 │   └── ProfileError       a stored profile is missing, truncated, changed or of another version
 └── WorkError          the input was right and the work failed all the same
 
@@ -22,6 +23,7 @@ __all__ = [
     "Fault",
     "FlexRelError",
     "InputError",
+    "MissingDatasetError",
     "ProfileError",
     "ScenarioError",
     "WorkError",
@@ -44,6 +46,26 @@ class CheckpointError(InputError):
 
 class DatasetError(InputError):
     """A dataset is missing, or cannot give what is asked of it."""
+
+
+class MissingDatasetError(DatasetError):
+    """A dataset of the catalogue is not installed; its sizes are known without its files.
+
+    Parameters
+    ----------
+    dataset
+        Its name in the catalogue.
+    rule
+        What is missing where, and the remedy.
+    """
+
+    def __init__(self, dataset: str, rule: str) -> None:
+        self.dataset, self.rule = dataset, rule
+        super().__init__(f"{dataset}: {rule}")
+
+    def __reduce__(self) -> tuple[type[MissingDatasetError], tuple[str, str]]:
+        # Workers send their errors home by pickle, which would pass the message alone.
+        return (MissingDatasetError, (self.dataset, self.rule))
 
 
 class ProfileError(InputError):

@@ -8,8 +8,14 @@ from pathlib import Path
 
 from flexrel_sim.comparison.schema import ComparisonScenario, Entry, Pair, Track
 from flexrel_sim.comparison.settings import merged, takes_part, theirs
-from flexrel_sim.datasets import DatasetInfo, open_dataset
-from flexrel_sim.errors import CheckpointError, DatasetError, Fault, ScenarioError
+from flexrel_sim.datasets import DATASETS, DatasetInfo, open_dataset
+from flexrel_sim.errors import (
+    CheckpointError,
+    DatasetError,
+    Fault,
+    MissingDatasetError,
+    ScenarioError,
+)
 from flexrel_sim.measure.data_check import data_faults
 from flexrel_sim.measure.pruning_check import Tell, network_faults, pruning_faults
 from flexrel_sim.networks import CardFile, load_card, outline, training_dataset
@@ -36,6 +42,8 @@ class ComparisonFile:
         The cards of its networks, by the path that it names them with.
     trained_on, deployed_on
         The datasets that training sees, and that all other samples come from, by the same paths.
+    missing
+        Datasets that are not installed: of them only sizes and shapes are known, and checked.
     """
 
     file: Path
@@ -43,6 +51,7 @@ class ComparisonFile:
     cards: dict[str, CardFile] = field(default_factory=dict)
     trained_on: dict[str, DatasetInfo] = field(default_factory=dict)
     deployed_on: dict[str, DatasetInfo] = field(default_factory=dict)
+    missing: list[Fault] = field(default_factory=list)
 
     @property
     def curves(self) -> int:
@@ -56,13 +65,16 @@ class ComparisonFile:
         )
 
 
-def load_comparison(file: Path) -> ComparisonFile:
+def load_comparison(file: Path, *, need_data: bool = True) -> ComparisonFile:
     """Read a comparison.
 
     Parameters
     ----------
     file
         A YAML file.
+    need_data
+        Whether a dataset that is not installed is a fault; where not, the comparison is checked as
+        far as it can be without, and `ComparisonFile.missing` tells of it.
 
     Returns
     -------
@@ -87,6 +99,8 @@ def load_comparison(file: Path) -> ComparisonFile:
         faults += pruning_faults(entry.pruning, _CUT, _entry_teller(entry_at, source))
         for track_at, track in enumerate(found.scenario.tracks):
             faults += _run_faults(found, (track_at, track), (entry_at, entry), source)
+    if need_data:
+        faults += found.missing
     if faults:
         raise ScenarioError(faults)
     return found
@@ -99,6 +113,9 @@ def _named_dataset(
     name = found.scenario.data.dataset
     try:
         return None if name is None else open_dataset(name, found.file.parent)
+    except MissingDatasetError as error:
+        found.missing.append(source.fault(("data", "dataset"), str(error)))
+        return DATASETS[error.dataset]
     except DatasetError as error:
         faults.append(source.fault(("data", "dataset"), str(error)))
         return None
@@ -118,7 +135,9 @@ def _pair_faults(
             rule = "must have a training recipe: it is trained for every seed"
             return [source.fault(key, rule, str(path), "add one, or name another network")]
         outline(card_file)
-        trained_on = found.trained_on.get(pair.network) or training_dataset(card_file)
+        trained_on = found.trained_on.get(pair.network) or training_dataset(
+            card_file, found.missing
+        )
     except ScenarioError as error:
         return list(error.faults)
     except CheckpointError as error:

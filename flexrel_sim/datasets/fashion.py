@@ -11,11 +11,13 @@ import numpy as np
 
 from flexrel_sim.datasets.idx import find_idx, read_idx
 from flexrel_sim.datasets.info import DatasetInfo, RawDataset
-from flexrel_sim.errors import DatasetError
+from flexrel_sim.errors import DatasetError, MissingDatasetError
 
 __all__ = ["FASHION_MNIST"]
 
 _VARIABLE = "FLEXREL_DATA"
+_HIDDEN = "FLEXREL_HIDE"
+_NAME = "fashion-mnist"
 _PACKAGED = Path("/usr/share/datasets/fashion-mnist")
 
 # Of the numbers without their IDX header. The files of MNIST have the same names and shapes.
@@ -28,16 +30,20 @@ _SHA256: Final = {
 
 
 def _find() -> Path:
+    if _NAME in os.environ.get(_HIDDEN, "").split(","):
+        remedy = f"take {_NAME} out of the variable {_HIDDEN}"
+        raise MissingDatasetError(_NAME, f"is hidden as if not installed, so not checked; {remedy}")
     own = os.environ.get(_VARIABLE)
-    folders = [Path(own) / "fashion-mnist", Path(own)] if own else []
+    folders = [Path(own) / _NAME, Path(own)] if own else []
     for folder in (*folders, _PACKAGED):
         if all(find_idx(folder, part, content) for part, content in _SHA256):
             return folder
     remedy = f"or put its four IDX files in a folder and name it in the variable {_VARIABLE}"
     looked = ", ".join(str(folder) for folder in (*folders, _PACKAGED))
-    raise DatasetError(
-        f"fashion-mnist: its files are missing, looked in {looked};"
-        f" install them with 'apt-get install dataset-fashion-mnist', {remedy}"
+    raise MissingDatasetError(
+        _NAME,
+        f"is not installed, so not checked; looked in {looked};"
+        f" install them with 'apt-get install dataset-fashion-mnist', {remedy}",
     )
 
 
@@ -66,7 +72,7 @@ def _read_test() -> RawDataset:
 
 
 FASHION_MNIST: Final = DatasetInfo(
-    name="fashion-mnist",
+    name=_NAME,
     description="clothes, shoes and bags, 28x28",
     source="Debian package dataset-fashion-mnist (Xiao, Rasul, Vollgraf 2017, MIT)",
     image_shape=(1, 28, 28),

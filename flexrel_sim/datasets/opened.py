@@ -50,10 +50,13 @@ def open_dataset(name: str, folder: Path) -> DatasetInfo:
 
     Raises
     ------
+    MissingDatasetError
+        If the files of a dataset of the catalogue are not installed, or the variable
+        ``FLEXREL_HIDE`` lists its name.
     DatasetError
-        If there is neither such a name nor such a path; the files of a dataset of the catalogue
-        are not installed; a file is missing, damaged or of another form; pixels are NaN, out of
-        range or of several sizes; labels are not the integers from 0 to classes - 1.
+        If there is neither such a name nor such a path; a file is missing, damaged or of another
+        form; pixels are NaN, out of range or of several sizes; labels are not the integers from
+        0 to classes - 1.
     """
     if name in DATASETS:
         info = DATASETS[name]

@@ -7,10 +7,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from flexrel_sim.datasets import DatasetInfo, open_dataset
-from flexrel_sim.errors import CheckpointError, DatasetError, Fault, ScenarioError
+from flexrel_sim.datasets import DATASETS, DatasetInfo, open_dataset
+from flexrel_sim.errors import (
+    CheckpointError,
+    DatasetError,
+    Fault,
+    MissingDatasetError,
+    ScenarioError,
+)
 from flexrel_sim.measure.codec_check import bottleneck_of, codec_faults
-from flexrel_sim.measure.data_check import data_faults
+from flexrel_sim.measure.data_check import data_faults, missing_data
 from flexrel_sim.measure.pruning_check import (
     Tell,
     network_faults,
@@ -52,13 +58,16 @@ class Checked:
     warnings: list[Fault] = field(default_factory=list)
 
 
-def check(scenario_file: ScenarioFile[Scenario]) -> Checked:
+def check(scenario_file: ScenarioFile[Scenario], *, need_data: bool = True) -> Checked:
     """Check every point of a scenario against what there is.
 
     Parameters
     ----------
     scenario_file
         A scenario whose own rules hold.
+    need_data
+        Whether a dataset of the catalogue that is not installed is a fault. Where not, it is a
+        warning, and all is checked that is known of the dataset without its files.
 
     Returns
     -------
@@ -88,8 +97,12 @@ def check(scenario_file: ScenarioFile[Scenario]) -> Checked:
             continue
         own, named = _recipe_dataset(card_file, opened), point.scenario.data.dataset
         dataset = opened(named, scenario_file.folder) if named is not None else own
-        faults += data_faults(point.scenario.data, card_file, dataset, tell)
         tunes = pruning.schedule.fine_tuning.epochs > 0
+        tuned_on = own if tunes else None
+        missing = missing_data(point.scenario.data, card_file, dataset, tuned_on, tell)
+        (faults if need_data else checked.warnings).extend(missing)
+        dataset, own = _known(dataset), _known(own)
+        faults += data_faults(point.scenario.data, card_file, dataset, tell)
         if tunes and own is not None:
             faults += _tuning_faults(pruning, card_file, own, tell)
         parts = outline(card_file)
@@ -153,6 +166,11 @@ def _opened(name: str, folder: Path) -> DatasetInfo | DatasetError:
         return open_dataset(name, folder)
     except DatasetError as error:
         return error
+
+
+def _known(found: DatasetInfo | DatasetError | None) -> DatasetInfo | DatasetError | None:
+    """Give what is known without files of a dataset that is not installed."""
+    return DATASETS[found.dataset] if isinstance(found, MissingDatasetError) else found
 
 
 def _tuning_faults(

@@ -3,12 +3,44 @@
 from __future__ import annotations
 
 from flexrel_sim.datasets import DatasetInfo, held_out_count
-from flexrel_sim.errors import DatasetError, Fault
+from flexrel_sim.errors import DatasetError, Fault, MissingDatasetError
 from flexrel_sim.measure.pruning_check import Tell
 from flexrel_sim.networks import CardFile
 from flexrel_sim.scenario.schema import DataSection
 
-__all__ = ["data_faults"]
+__all__ = ["data_faults", "missing_data"]
+
+Opening = DatasetInfo | DatasetError | None
+
+
+def missing_data(
+    data: DataSection, card_file: CardFile, info: Opening, trained_on: Opening, tell: Tell
+) -> list[Fault]:
+    """Find the datasets of the catalogue that a point needs and that are not installed.
+
+    Parameters
+    ----------
+    data, card_file, info, tell
+        As in `data_faults`.
+    trained_on
+        The same for the dataset that fine-tuning sees; None where nothing is fine-tuned.
+
+    Returns
+    -------
+    list of Fault
+        On the lines that name them.
+    """
+    faults = []
+    if isinstance(info, MissingDatasetError):
+        own = data.dataset is None
+        faults.append(
+            card_file.fault("training.dataset", str(info))
+            if own
+            else tell("data.dataset", str(info))
+        )
+    if isinstance(trained_on, MissingDatasetError):
+        faults.append(card_file.fault("training.dataset", str(trained_on)))
+    return list(dict.fromkeys(faults))
 
 
 def data_faults(
@@ -70,6 +102,9 @@ def _count_faults(data: DataSection, info: DatasetInfo, tell: Tell) -> list[Faul
     if classes is not None:
         try:
             available = held_out_count(info, classes)
+        except MissingDatasetError:
+            # How many samples those classes have is known from the files only.
+            available = info.held_out_samples
         except DatasetError as error:
             return [tell("data.dataset", str(error))]
     faults = []

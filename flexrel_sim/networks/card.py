@@ -10,8 +10,14 @@ from typing import Any, Final, Literal
 import yaml
 from pydantic import ConfigDict, Field, create_model
 
-from flexrel_sim.datasets import DatasetInfo, open_dataset
-from flexrel_sim.errors import CheckpointError, DatasetError, Fault, ScenarioError
+from flexrel_sim.datasets import DATASETS, DatasetInfo, open_dataset
+from flexrel_sim.errors import (
+    CheckpointError,
+    DatasetError,
+    Fault,
+    MissingDatasetError,
+    ScenarioError,
+)
 from flexrel_sim.networks.architectures import ARCHITECTURES, Architecture
 from flexrel_sim.networks.packaged import PACKAGED, packaged_file
 from flexrel_sim.scenario import Section, YamlSource, load_model, read_yaml
@@ -137,13 +143,15 @@ def load_card(file: Path) -> CardFile:
     return CardFile(file, load_model(Card, file), source)
 
 
-def training_dataset(card_file: CardFile) -> DatasetInfo:
+def training_dataset(card_file: CardFile, missing: list[Fault] | None = None) -> DatasetInfo:
     """Open the dataset of a card's recipe, and check that it fits the network.
 
     Parameters
     ----------
     card_file
         A card with a recipe.
+    missing
+        Where to tell of a dataset that is not installed; it is a fault when absent.
 
     Returns
     -------
@@ -161,7 +169,11 @@ def training_dataset(card_file: CardFile) -> DatasetInfo:
     try:
         info = open_dataset(recipe.dataset, card_file.file.parent)
     except DatasetError as error:
-        raise ScenarioError([card_file.fault("training.dataset", str(error))]) from None
+        fault = card_file.fault("training.dataset", str(error))
+        if missing is None or not isinstance(error, MissingDatasetError):
+            raise ScenarioError([fault]) from None
+        missing.append(fault)
+        info = DATASETS[error.dataset]
     if faults := training_faults(card_file, info):
         raise ScenarioError(faults)
     return info

@@ -43,13 +43,15 @@ class _SimulateTask:
     traces: Path | None
 
 
-def check_all(scenario_file: ScenarioFile[Scenario]) -> Checked:
+def check_all(scenario_file: ScenarioFile[Scenario], *, need_data: bool = True) -> Checked:
     """Check all that can be known without work: the model half, and the devices.
 
     Parameters
     ----------
     scenario_file
         A scenario whose own rules hold.
+    need_data
+        Whether a dataset that is not installed is a fault, or a warning.
 
     Returns
     -------
@@ -69,7 +71,7 @@ def check_all(scenario_file: ScenarioFile[Scenario]) -> Checked:
         faults += found
         faults += _fallback_faults(scenario_file, point, options)
     try:
-        checked = check(replace(scenario_file, points=tuple(measured)))
+        checked = check(replace(scenario_file, points=tuple(measured)), need_data=need_data)
     except ScenarioError as error:
         raise ScenarioError((*error.faults, *faults)) from None
     if faults:

@@ -200,6 +200,20 @@ def test_validate_checks_without_running(workspace):
     assert not (workspace / "results").exists()
 
 
+def test_validate_checks_what_it_can_without_data_and_a_run_refuses(workspace, monkeypatch):
+    monkeypatch.setenv("FLEXREL_HIDE", "fashion-mnist")
+    card = (workspace / "tiny.yaml").read_text()
+    fits = card.replace("dataset: digits", "dataset: fashion-mnist").replace("8, 8", "28, 28")
+    (workspace / "tiny.yaml").write_text(fits)
+    words = "tiny.yaml:8: training.dataset: fashion-mnist: is hidden as if not installed, so not"
+    result = call("validate", "small.yaml")
+    assert result.exit_code == 0
+    assert result.stdout == "small.yaml: fine, 1 point\n"
+    assert result.stderr.startswith("warning: ")
+    assert words in result.stderr
+    refused(call("run", "small.yaml", "-o", "out"), words)
+
+
 def test_validate_tells_the_faults_of_all_files_and_what_has_no_effect(workspace):
     text = (workspace / "small.yaml").read_text()
     (workspace / "a.yaml").write_text(text.replace("pool1", "pool8"))

@@ -298,8 +298,27 @@ def test_a_comparison_keeps_the_rules_of_a_scenario(workspace, old, new, said):
 
 def test_the_shipped_comparison_breaks_no_rule():
     shipped = Path(__file__).parents[2] / "scenarios" / "who_keeps_what.yaml"
-    found = load_comparison(shipped)
+    found = load_comparison(shipped, need_data=False)
     assert set(found.cards) == {pair.network for pair in found.scenario.pairs}
+    assert set(found.trained_on) == set(found.cards)
+
+
+def test_a_comparison_of_data_that_are_not_installed_is_checked_and_not_run(workspace, monkeypatch):
+    monkeypatch.setenv("FLEXREL_HIDE", "fashion-mnist")
+    card = workspace / "tiny.yaml"
+    text = card.read_text().replace("dataset: digits", "dataset: fashion-mnist")
+    card.write_text(text.replace("[1, 8, 8]", "[1, 28, 28]"))
+    (workspace / "who.yaml").write_text(COMPARISON)
+    found = load_comparison(workspace / "who.yaml", need_data=False)
+    (missing,) = {str(fault) for fault in found.missing}
+    assert "tiny.yaml:" in missing
+    assert "fashion-mnist: is hidden as if not installed, so not checked" in missing
+    with pytest.raises(ScenarioError, match="is hidden as if not installed"):
+        load_comparison(workspace / "who.yaml")
+    named = COMPARISON.replace("data: {", "data: {dataset: fashion-mnist, ")
+    (workspace / "who.yaml").write_text(named)
+    with pytest.raises(ScenarioError, match="who.yaml:6: data.dataset: fashion-mnist: is hidden"):
+        load_comparison(workspace / "who.yaml")
 
 
 OWN = """\

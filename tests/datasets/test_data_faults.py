@@ -39,11 +39,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def checked(folder: Path, *changes: tuple[str, str]) -> Checked:
+def checked(folder: Path, *changes: tuple[str, str], need_data: bool = True) -> Checked:
     text = TEXT
     for before, after in changes:
         text = text.replace(before, after)
-    return check(load_scenario(write_yaml(folder, text)))
+    return check(load_scenario(write_yaml(folder, text)), need_data=need_data)
 
 
 def faults(folder: Path, *changes: tuple[str, str]) -> list[str]:
@@ -54,6 +54,12 @@ def faults(folder: Path, *changes: tuple[str, str]) -> list[str]:
 
 def data(text: str) -> tuple[str, str]:
     return "seed: 0", text
+
+
+def hide_fashion(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("FLEXREL_DATA", "FLEXREL_HIDE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(fashion, "_PACKAGED", folder)
 
 
 def write_own(file: Path, count: int = 300, seed: int = 0) -> None:
@@ -118,11 +124,45 @@ def test_what_is_wrong_with_a_users_dataset_is_a_fault_on_its_line(folder: Path)
 def test_a_dataset_that_is_not_installed_is_a_fault_before_any_work(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("FLEXREL_DATA", raising=False)
-    monkeypatch.setattr(fashion, "_PACKAGED", folder)
-    (fault,) = faults(folder, data("dataset: fashion-mnist"))
-    assert fault.startswith("FILE:6: data.dataset: fashion-mnist: its files are missing")
-    assert "'apt-get install dataset-fashion-mnist'" in fault
+    hide_fashion(folder, monkeypatch)
+    shown, *sizes = faults(folder, data("dataset: fashion-mnist"))
+    assert shown.startswith("FILE:6: data.dataset: fashion-mnist: is not installed, so not checked")
+    assert "'apt-get install dataset-fashion-mnist'" in shown
+    # What is known without its files is told as well.
+    assert [fault.partition(", got ")[0] for fault in sizes] == [
+        "FILE:6: data.dataset: must have images of [1, 8, 8] for 'tiny'"
+    ]
+
+
+def test_without_its_files_a_dataset_that_is_not_installed_is_a_warning(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hide_fashion(folder, monkeypatch)
+    card = (folder / "tiny.yaml").read_text()
+    fits = card.replace("[1, 8, 8]", "[1, 28, 28]").replace("digits", "fashion-mnist")
+    (folder / "tiny.yaml").write_text(fits)
+    found = checked(folder, ("test: 50", "test: 9000"), need_data=False)
+    (warning,) = found.warnings
+    assert f"{folder / 'tiny.yaml'}:" in str(warning)
+    assert "training.dataset: fashion-mnist: is not installed, so not checked" in str(warning)
+    assert len(found.specs) == 1
+    # Its sizes are known; how many samples its classes have is not.
+    some = data("seed: 0\n  deployment: {classes: [0, 3]}")
+    assert len(checked(folder, some, need_data=False).warnings) == 1
+    with pytest.raises(ScenarioError, match="must be at most 10000, the samples of"):
+        checked(folder, ("test: 50", "test: 9990"), need_data=False)
+
+
+def test_fine_tuning_on_a_dataset_that_is_not_installed_is_told_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hide_fashion(folder, monkeypatch)
+    write_own(folder / "own.npz")
+    card = (folder / "tiny.yaml").read_text()
+    (folder / "tiny.yaml").write_text(card.replace("digits", "fashion-mnist"))
+    tuned = ("ratio: 0.5", "ratio: 0.5, schedule: {fine_tuning: {epochs: 1}}")
+    told = faults(folder, data("dataset: own.npz"), tuned)
+    assert any("training.dataset: fashion-mnist: is not installed" in fault for fault in told)
 
 
 def test_more_samples_than_a_users_dataset_holds_out_are_a_fault(folder: Path) -> None:

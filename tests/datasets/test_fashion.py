@@ -5,11 +5,16 @@ import numpy as np
 import pytest
 
 from flexrel_sim.datasets import DATASETS, evaluation_samples, fashion, held_out, train_samples
-from flexrel_sim.errors import DatasetError
+from flexrel_sim.errors import DatasetError, MissingDatasetError
 from tests.datasets.files import needs_fashion, write_mnist_like
 
 PACKAGED = Path("/usr/share/datasets/fashion-mnist")
 FASHION = DATASETS["fashion-mnist"]
+
+
+@pytest.fixture(autouse=True)
+def _not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLEXREL_HIDE", raising=False)
 
 
 def found() -> object:
@@ -76,8 +81,25 @@ def test_missing_files_are_refused_with_what_to_install_and_the_variable(
     monkeypatch.setenv("FLEXREL_DATA", str(tmp_path / "own"))
     monkeypatch.setattr(fashion, "_PACKAGED", tmp_path / "packaged")
     words = "own/fashion-mnist, .*packaged; .*'apt-get install dataset-fashion-mnist', .*"
-    with pytest.raises(DatasetError, match=f"fashion-mnist: .*missing, .*{words}FLEXREL_DATA"):
+    with pytest.raises(MissingDatasetError, match=f"fashion-mnist: is not .*{words}FLEXREL_DATA"):
         found()
+
+
+def test_a_variable_hides_the_dataset_as_if_it_were_not_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FLEXREL_DATA", str(write_mnist_like(tmp_path)))
+    monkeypatch.setenv("FLEXREL_HIDE", "other,fashion-mnist")
+    with pytest.raises(MissingDatasetError, match="take fashion-mnist out of .* FLEXREL_HIDE"):
+        found()
+    monkeypatch.setenv("FLEXREL_HIDE", "fashion")
+    assert found() == tmp_path
+
+
+def test_the_error_crosses_processes_whole() -> None:
+    maker, parts = MissingDatasetError("some", "is not there; fetch it").__reduce__()
+    error = maker(*parts)
+    assert (error.dataset, str(error)) == ("some", "some: is not there; fetch it")
 
 
 def test_the_files_of_another_dataset_under_the_same_names_are_refused(

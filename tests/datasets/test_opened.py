@@ -55,7 +55,8 @@ def test_a_name_of_the_catalogue_is_that_dataset(tmp_path: Path) -> None:
 def test_a_dataset_of_the_catalogue_that_is_not_installed_is_refused_on_opening(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.delenv("FLEXREL_DATA", raising=False)
+    for variable in ("FLEXREL_DATA", "FLEXREL_HIDE"):
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(fashion, "_PACKAGED", tmp_path)
     with pytest.raises(DatasetError, match="'apt-get install dataset-fashion-mnist'"):
         open_dataset("fashion-mnist", tmp_path)
