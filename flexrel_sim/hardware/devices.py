@@ -47,7 +47,8 @@ class Device(Section):
     """Rate in that format where the weights obey the pattern of `structured_kernels`, counted as
     if dense."""
     rates: dict[Precision, Rate] = Field(default_factory=dict)
-    """Rates in other number formats; a format that is not here runs at `compute_flop_per_s`."""
+    """Rates in other number formats; float32, where it is not here, runs at
+    `compute_flop_per_s`."""
     efficiency: float = Field(gt=0, le=1)
     """Share of a rate that a layer reaches."""
     memory_bandwidth_byte_per_s: float = Field(gt=0)
@@ -97,6 +98,11 @@ class Device(Section):
             }
             raise PydanticCustomError("rates", "{rule}", context)
         return self
+
+    @property
+    def stated_precisions(self) -> tuple[Precision, ...]:
+        """Number formats whose rate is stated, that of `compute_flop_per_s` first."""
+        return (self.precision, *self.rates)
 
     @property
     def speed_models(self) -> tuple[str, ...]:

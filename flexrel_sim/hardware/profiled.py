@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from flexrel_sim.errors import Fault
-from flexrel_sim.hardware.traits import NetworkTraits
+from flexrel_sim.hardware.traits import NetworkTraits, Precision
 from flexrel_sim.profile import Layer, Profile
 from flexrel_sim.scenario import Section, did_you_mean
 
@@ -32,6 +32,8 @@ class ProfiledTable(Section):
     macs: int | None = Field(None, ge=0)
     """MACs of that network as it was measured. Where given, `layers` is used for a network of as
     many only: one whose filters were removed is another network under the same name."""
+    precision: Precision = "float32"
+    """Number format that it was measured in; in another one, the roofline estimates."""
     layers: dict[str, LayerSeconds] = Field(default_factory=dict)
     """Seconds by layer name. A layer of the network that is not here must be in `shapes`, unless
     its kind costs nothing."""
@@ -53,6 +55,8 @@ class ProfiledTable(Section):
 
     def time_s(self, layer: Layer, traits: NetworkTraits) -> float | None:
         """Give the measured time of a layer of a network, or None if it was not measured."""
+        if traits.precision != self.precision:
+            return None
         names_apply = traits.network is not None and _applies(self.network, self.macs, traits)
         if names_apply and layer.name in self.layers:
             return self.layers[layer.name]

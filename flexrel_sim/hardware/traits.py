@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from flexrel_sim.profile import Profile
+from flexrel_sim.scenario.device_sections import Precision
 
 __all__ = ["NUMBER_BYTES", "NetworkTraits", "Pattern", "Precision"]
 
 Pattern = Literal["none", "2:4", "4:8"]
 """N non-zero weights at most in every M along a filter's inputs; `none` where zeros fall freely."""
-
-Precision = Literal["float64", "float32", "float16", "int8"]
-"""Number format of weights and activations."""
 
 NUMBER_BYTES: Final[dict[str, int]] = {"float64": 8, "float32": 4, "float16": 2, "int8": 1}
 """Bytes of one number of each format."""

@@ -14,6 +14,7 @@ from flexrel_sim.codec import AnyCodec, codec_of, work_of
 from flexrel_sim.hardware import (
     Device,
     NetworkTraits,
+    Precision,
     decode_time_s,
     encode_time_s,
     layer_times,
@@ -149,8 +150,8 @@ def _problem(
             )
         )
     return Problem(
-        edge_s=_times_s(target.edge, spec, graph, costs),
-        server_s=_times_s(target.server, spec, graph, costs),
+        edge_s=_times_s(target.edge, scenario.edge.precision, spec, graph, costs),
+        server_s=_times_s(target.server, scenario.server.precision, spec, graph, costs),
         values=tuple(values),
         downlink_s=target.downlink.mean_transmission_s(answer_bytes),
         delay_s=scenario.link.delay,
@@ -161,7 +162,11 @@ def _problem(
 
 
 def _times_s(
-    device: Device, spec: MeasureSpec, graph: Graph, costs: tuple[Cost, ...]
+    device: Device,
+    precision: Precision,
+    spec: MeasureSpec,
+    graph: Graph,
+    costs: tuple[Cost, ...],
 ) -> tuple[float, ...]:
     """Give the time of every operation on a device; what is no layer takes none."""
     layers = layers_of(graph, EDGE, costs)
@@ -169,6 +174,7 @@ def _times_s(
         spec.card_file.card.name,
         sum(layer.macs for layer in layers),
         spec.operating_point["pruning"].get("pattern", "none"),
+        precision,
     )
     times_s = layer_times(device, layers, traits=traits).times_s
     known = {layer.name: time_s for layer, time_s in zip(layers, times_s, strict=True)}

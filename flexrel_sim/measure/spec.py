@@ -226,6 +226,7 @@ def _resolved_split(
         "objective": scenario.split.objective,
         "edge": target.edge.model_dump(),
         "server": target.server.model_dump(),
+        "precisions": [scenario.edge.precision, scenario.server.precision],
         "devices": scenario.edge.count,
         "workers": scenario.server.workers,
         "link": scenario.link.model_dump(),

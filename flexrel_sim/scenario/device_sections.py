@@ -11,7 +11,10 @@ from pydantic_core import PydanticCustomError
 from flexrel_sim.scenario.section import Section
 from flexrel_sim.units import PositiveSeconds, Seconds
 
-__all__ = ["BatchTimeSection"]
+__all__ = ["BatchTimeSection", "Precision"]
+
+Precision = Literal["float64", "float32", "float16", "int8"]
+"""Number format of weights and activations while a network runs."""
 
 
 class BatchTimeSection(Section):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from flexrel_sim.scenario.device_sections import BatchTimeSection
+from flexrel_sim.scenario.device_sections import BatchTimeSection, Precision
 from flexrel_sim.scenario.section import Section
 from flexrel_sim.units import EnergyJoules, EventRatePerSecond, PositiveSeconds, Seconds
 
@@ -39,6 +39,10 @@ class DeviceSection(Section):
 
     device: str
     """Name of a preset (`flexrel-sim devices` lists them), or path of a device file."""
+    precision: Precision = "float32"
+    """Number format that its half of the network runs in: its rate, and the bytes of weights and
+    activations that are read. A format but float32 must be one whose rate the device states.
+    Accuracy is not measured in it, and what is sent has the format of `codec`."""
     service_time: PositiveSeconds | None = None
     """Measured time of the device's half of the network; estimated by roofline when absent."""
     codec_time: Seconds | None = None

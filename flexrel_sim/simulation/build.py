@@ -116,7 +116,8 @@ def _head_s(edge: EdgeSection, device: Device, profile: Profile, labels: dict[st
     """Give the time of head and encoder on the edge."""
     half_s = 0.0
     if profile.head:
-        times = layer_times(device, profile.head, traits=NetworkTraits.of(profile))
+        traits = NetworkTraits.of(profile, edge.precision)
+        times = layer_times(device, profile.head, traits=traits)
         half_s = times.total_s if edge.service_time is None else edge.service_time
         labels["edge"] = times.label if edge.service_time is None else "given"
     if not profile.crosses_link:
@@ -158,7 +159,8 @@ def _batch_s(
         decode_s = decode_time_s(device, profile.codec) if profile.crosses_link else 0.0
     tail_s = np.zeros(sizes.size)
     if profile.tail:
-        estimate = roofline_batch_time(device, profile.tail, NetworkTraits.of(profile))
+        traits = NetworkTraits.of(profile, server.precision)
+        estimate = roofline_batch_time(device, profile.tail, traits)
         section = BatchTimeSection() if server.batch is None else server.batch.time
         times = batch_time(section, estimate, server.service_time)
         tail_s, labels["server"] = times.time_s(sizes), times.label
@@ -169,7 +171,10 @@ def _batch_s(
 
 
 def _calibration_s(device: Device, profile: Profile) -> float:
-    """Estimate the calibration pass: its forward passes, in the dense network's size."""
+    """Estimate the calibration pass: its forward passes, in float32 and the dense network's size.
+
+    Relevance needs gradients, which no inference in another format gives.
+    """
     calibration = profile.calibration
     if profile.macs == 0 or calibration.macs == 0:
         return 0.0

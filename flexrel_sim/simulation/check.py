@@ -69,6 +69,7 @@ def system_findings(scenario: SystemScenario) -> Iterator[Finding]:
         failures = getattr(scenario, name).failures
         if failures is not None:
             yield from _failures(f"{name}.failures", failures)
+    yield from _precisions(scenario)
     if scenario.controller is not None:
         yield from _controller(scenario.controller, scenario)
     if scenario.updates is not None:
@@ -88,6 +89,16 @@ def system_findings(scenario: SystemScenario) -> Iterator[Finding]:
             f"{scenario.expected_requests:.3g}",
             "shorten the run, or use arrivals: poisson, which comes in parts",
         )
+
+
+def _precisions(scenario: SystemScenario) -> Iterator[Finding]:
+    # A batch's time keeps the roofline's shape in that format, stretched to the measured one.
+    unshaped = scenario.server.batch is None
+    for name, section in (("edge", scenario.edge), ("server", scenario.server)):
+        alone = section.service_time is not None and (name == "edge" or unshaped)
+        if alone and section.precision != "float32":
+            rule = f"has no effect beside {name}.service_time, which is of one format"
+            yield f"{name}.precision", rule, section.precision, "remove one of them"
 
 
 def _engine(scenario: SystemScenario) -> Iterator[Finding]:

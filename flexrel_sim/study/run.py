@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flexrel_sim.errors import Fault, ScenarioError, WorkError
-from flexrel_sim.hardware import find_device, find_radio
+from flexrel_sim.hardware import Device, find_device, find_radio
 from flexrel_sim.links.resolve import resolve, trace_warnings
 from flexrel_sim.measure import Checked, MeasureSpec, cached_profile, check, keep_profile
 from flexrel_sim.measure.pruning_check import aim_warnings
@@ -22,6 +22,7 @@ from flexrel_sim.simulation.check import system_findings
 from flexrel_sim.simulation.store import KeepTrace, trace_writer
 from flexrel_sim.study.executor import run_tasks
 from flexrel_sim.study.load_warnings import drop_warnings, overload_warnings, saturation_warnings
+from flexrel_sim.study.precision import Side, precision_faults, precision_warnings
 from flexrel_sim.study.ranking import rank
 from flexrel_sim.study.result import PointResult, StudyResult
 
@@ -223,6 +224,7 @@ def _simulated(
         *_missed_aims(scenario_file, points),
         *saturation_warnings(scenario_file, points),
         *drop_warnings(scenario_file, points),
+        *precision_warnings(scenario_file, points),
     ]
     links = {str(warning): warning for warning in _link_warnings(scenario_file)}
     told = [*warnings, *links.values(), *told, *unsure]
@@ -323,12 +325,16 @@ def _file_faults(scenario_file: ScenarioFile[Any], point: Point[Any]) -> Iterato
         ("edge.radio", scenario.edge.radio, find_radio),
     ):
         try:
-            find(name, folder)
+            found = find(name, folder)
         except LookupError as error:
             rule = f"unknown {path.rpartition('.')[2]}"
             yield scenario_file.fault(point, path, rule, name, str(error))
         except ScenarioError as error:
             yield from error.faults
+        else:
+            if isinstance(found, Device):
+                side: Side = "edge" if path == "edge.device" else "server"
+                yield from precision_faults(scenario_file, point, side, found)
     try:
         resolve(scenario.link, folder)
     except ScenarioError as error:
