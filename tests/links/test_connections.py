@@ -165,6 +165,15 @@ def test_devices_on_a_wire_that_is_never_busy_are_each_alone(seed, flows):
         np.testing.assert_allclose(together_s[flow == own], alone_s, rtol=0, atol=1e-8)
 
 
+@given(crossings(), st.integers(0, 2**32))
+def test_flows_that_are_split_into_more_hold_nobody_up_longer(crossing, seed):
+    line, _, flow, *columns = crossing
+    _, out_s = carried(line, (flow, *columns))
+    apart = flow + 6 * np.random.default_rng(seed).integers(3, size=flow.size).astype(np.int32)
+    _, apart_s = carried(line, (apart, *columns))
+    assert (np.nan_to_num(apart_s) <= np.nan_to_num(out_s)).all()
+
+
 def test_a_late_message_holds_up_its_own_device_only():
     line = Direction("uplink", constant(8000.0), delay_s=0.125, in_order=True)
     flow, came_s = np.array([0, 1, 0], np.int32), np.array([0.0, 0.25, 0.5])
