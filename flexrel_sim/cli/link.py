@@ -125,7 +125,7 @@ def _write_traces(resolved: ResolvedLink, duration_s: float, folder: Path) -> tu
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for direction, name in zip((resolved.uplink, resolved.downlink), _NAMES, strict=True):
-            stamps = mahimahi_stamps_ms(direction.wire_capacity, duration_s)
+            stamps = mahimahi_stamps_ms(direction.capacity, duration_s)
             text = "\n".join(map(str, stamps.tolist())) + "\n"
             write_whole(folder / name, text.encode())
     except OSError as error:

@@ -42,7 +42,7 @@ def tc_commands(direction: Direction, interface: str) -> list[str]:
     ----------
     tc-netem(8), tc-tbf(8). There ``bit`` is bit per second, ``b`` bytes and ``us`` microseconds.
     """
-    capacity = direction.wire_capacity
+    capacity = direction.capacity
     notes = _tc_notes(direction)
     netem = [*_netem_delay(direction), *_netem_loss(direction), *_netem_limit(direction)]
     if isinstance(capacity, TokenBucket):
@@ -67,7 +67,7 @@ def tc_commands(direction: Direction, interface: str) -> list[str]:
 
 def _tc_notes(direction: Direction) -> list[str]:
     notes = []
-    capacity, jitter = direction.wire_capacity, direction.jitter
+    capacity, jitter = direction.capacity, direction.jitter
     varies = isinstance(capacity, Opportunities) or (
         isinstance(capacity, PiecewiseConstant) and not capacity.is_constant
     )
@@ -114,7 +114,7 @@ def _netem_limit(direction: Direction) -> list[str]:
     if math.isinf(size) or isinstance(direction.capacity, TokenBucket):
         return ["limit 1000000"]
     # netem holds packets for their delay as well, so those in flight need room.
-    in_flight = direction.wire_capacity.mean_rate_bit_per_s * direction.delay_s / 8
+    in_flight = direction.capacity.mean_rate_bit_per_s * direction.delay_s / 8
     return [f"limit {math.ceil((size + in_flight) / direction.packets.mtu_bytes)}"]
 
 

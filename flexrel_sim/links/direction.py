@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flexrel_sim.links.capacity import Capacity
 from flexrel_sim.scenario.link_sections import Transport
 
-__all__ = ["Buffer", "Direction", "Jitter", "Loss", "Packets", "Transfers"]
+__all__ = ["Buffer", "Connection", "Direction", "Jitter", "Loss", "Packets", "Transfers"]
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,43 @@ class Jitter:
     std_s: float
 
 
+@dataclass(frozen=True)
+class Connection:
+    """What one TCP connection carries under losses, however much the wire could.
+
+    It is a queue of its own that serves at the ceiling and is ahead by one window: what fits the
+    window that it has leaves at the wire's rate, and the window comes back at the ceiling.
+
+    Parameters
+    ----------
+    rate_bit_per_s
+        Ceiling of its rate in the long run; headers and retransmissions count.
+    window_bytes
+        Wire bytes that leave at once after a pause.
+    """
+
+    rate_bit_per_s: float
+    window_bytes: float
+
+    @property
+    def window_s(self) -> float:
+        """Time in which a window comes back; Mathis' round trip."""
+        return 8 * self.window_bytes / self.rate_bit_per_s
+
+    def time_s(self, wire_bytes: float) -> float:
+        """Give what a message takes of the connection's time: a share of what it can carry."""
+        return 8 * wire_bytes / self.rate_bit_per_s
+
+    def least_s(self, wire_bytes: float) -> float:
+        """Give the least time from a message's arrival to its last bit's, after a pause."""
+        return max(0.0, self.time_s(wire_bytes) - self.window_s)
+
+
 @dataclass(frozen=True, eq=False)
 class Direction:
     """One direction of the link.
+
+    All devices share its capacity; order and the ceiling of TCP belong to each of them.
 
     Parameters
     ----------
@@ -156,12 +190,12 @@ class Direction:
     jitter
         What a message is delayed beyond `delay_s`; None for nothing.
     in_order
-        Whether a message is delivered only after those that were sent before it.
+        Whether a message is delivered only after those of its device that were sent before it.
     buffer
         What may wait.
-    unclamped
-        What the wire itself can carry, where TCP under losses does not reach it; None where
-        `capacity` is that.
+    connection
+        What one device's connection carries, where TCP under losses has a ceiling; None for no
+        ceiling but the capacity.
     """
 
     name: str
@@ -175,12 +209,7 @@ class Direction:
     jitter: Jitter | None = None
     in_order: bool = True
     buffer: Buffer = Buffer()
-    unclamped: Capacity | None = None
-
-    @property
-    def wire_capacity(self) -> Capacity:
-        """What the wire itself can carry when."""
-        return self.capacity if self.unclamped is None else self.unclamped
+    connection: Connection | None = None
 
     @property
     def mean_rate_bit_per_s(self) -> float:
@@ -211,6 +240,19 @@ class Direction:
     def mean_transmission_s(self, payload_bytes: float) -> float:
         """Give how long a message occupies the direction at its mean rate, for stability checks."""
         return 8 * self.mean_wire_bytes(payload_bytes) / self.mean_rate_bit_per_s
+
+    def mean_connection_s(self, payload_bytes: float) -> float:
+        """Give what a message takes of its device's connection, for stability checks."""
+        if self.connection is None:
+            return 0.0
+        return self.connection.time_s(self.mean_wire_bytes(payload_bytes))
+
+    def pacing_s(self, payload_bytes: float) -> float:
+        """Give what its connection adds to the wire's time for a message that meets no other."""
+        if self.connection is None:
+            return 0.0
+        least_s = self.connection.least_s(self.mean_wire_bytes(payload_bytes))
+        return max(0.0, least_s - self.mean_transmission_s(payload_bytes))
 
 
 class Transfers(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
@@ -12,11 +11,11 @@ import numpy as np
 
 from flexrel_sim.errors import Fault, ScenarioError
 from flexrel_sim.links.capacity import Capacity
-from flexrel_sim.links.direction import Buffer, Direction, Jitter, Loss, Packets
+from flexrel_sim.links.direction import Buffer, Connection, Direction, Jitter, Loss, Packets
 from flexrel_sim.links.generate import generated, markov
 from flexrel_sim.links.outages import with_random_outages, with_windows
 from flexrel_sim.links.piecewise import PiecewiseConstant, constant
-from flexrel_sim.links.tcp import loss_ceiling_packets_per_s
+from flexrel_sim.links.tcp import loss_ceiling_packets_per_s, mean_window_packets
 from flexrel_sim.links.token_bucket import TokenBucket
 from flexrel_sim.links.traces import read_trace
 from flexrel_sim.scenario.link_options import (
@@ -152,20 +151,21 @@ def _direction(
     except ValueError as error:
         remedy = "change its times, or its seed"
         raise ScenarioError([Fault(f"link.{name}", str(error), remedy=remedy)]) from None
-    direction = Direction(
+    packets, loss = _packets(setting), _loss(setting.loss)
+    return Direction(
         name,
         capacity,
         delay_s,
         2 * delay_s,
         transport=setting.transport,
-        packets=_packets(setting),
+        packets=packets,
         attempts=1 if setting.transport in ("ideal", "udp") else setting.attempts,
-        loss=_loss(setting.loss),
+        loss=loss,
         jitter=_jitter(setting.jitter),
         in_order=_in_order(setting),
         buffer=_buffer(setting.buffer),
+        connection=_connection(setting, packets, loss, 2 * delay_s),
     )
-    return _below_ceiling(direction)
 
 
 def _seeded(rng: np.random.Generator, seed: int | None) -> np.random.Generator:
@@ -240,17 +240,17 @@ def _buffer(section: BufferSection) -> Buffer:
     return Buffer(size, np.inf if section.messages is None else float(section.messages))
 
 
-def _below_ceiling(direction: Direction) -> Direction:
-    """Clamp the rate to what one TCP connection reaches under the direction's losses."""
-    capacity, loss = direction.capacity, direction.loss
-    tcp = direction.transport in ("tcp-warm", "tcp-cold")
-    if loss is None or not tcp or not isinstance(capacity, PiecewiseConstant):
-        return direction
-    packets = direction.packets
-    per_s = loss_ceiling_packets_per_s(loss.mean, direction.round_trip_s)
-    ceiling = 8 * (packets.mtu_bytes + packets.frame_bytes) * per_s
-    clamped = replace(capacity, rate_bit_per_s=np.minimum(capacity.rate_bit_per_s, ceiling))
-    return replace(direction, capacity=clamped, unclamped=capacity)
+def _connection(
+    section: DirectionSection, packets: Packets, loss: Loss | None, round_trip_s: float
+) -> Connection | None:
+    """Give what one TCP connection reaches under losses; None where only the wire bounds it."""
+    if loss is None or not section.transport.startswith("tcp"):
+        return None
+    per_s = loss_ceiling_packets_per_s(loss.mean, round_trip_s)
+    packet_bytes = packets.mtu_bytes + packets.frame_bytes
+    if np.isinf(per_s):
+        return None
+    return Connection(8 * packet_bytes * per_s, packet_bytes * mean_window_packets(loss.mean))
 
 
 # Words of a file's or a column's name that say which way its bytes went.

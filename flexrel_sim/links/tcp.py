@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 __all__ = [
     "INITIAL_WINDOW",
     "loss_ceiling_packets_per_s",
+    "mean_window_packets",
     "retransmission_timeout_s",
     "slow_start_rounds",
 ]
@@ -72,6 +73,27 @@ def retransmission_timeout_s(round_trip_s: float) -> float:
     RFC 6298, rules 2.3 and 2.4, with a variance of zero.
     """
     return max(_TIMEOUT_MIN_S, round_trip_s)
+
+
+def mean_window_packets(loss: float) -> float:
+    """Give the mean congestion window of a connection that has met losses for long.
+
+    Parameters
+    ----------
+    loss
+        Share of packets lost, above 0 and at most 1.
+
+    Returns
+    -------
+    float
+        Full packets, more than one. Below 1 % of loss it is the ceiling times the round trip.
+
+    References
+    ----------
+    Mathis et al. 1997, section 2: the window falls to half of its peak W = √(8 / 3p) and climbs
+    back by a packet per round trip, so that its mean is 3W/4 = √(3 / 2p).
+    """
+    return math.sqrt(3 / (2 * loss))
 
 
 def loss_ceiling_packets_per_s(loss: float, round_trip_s: float) -> float:

@@ -17,7 +17,7 @@ from flexrel_sim.links.compiled import compiled
 from flexrel_sim.links.direction import Direction, Jitter, Packets, Transfers
 from flexrel_sim.links.tcp import retransmission_timeout_s, slow_start_rounds
 
-__all__ = ["delivered_s", "new_channel", "transfers", "uniforms"]
+__all__ = ["new_channel", "transfers", "uniforms"]
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -91,35 +91,6 @@ def transfers(
     if direction.jitter is not None:
         extra_s += _jitter_s(direction.jitter, uniforms(keys, _JITTER_DRAW))
     return Transfers(wire_bytes, retransmissions, extra_s, lost)
-
-
-def delivered_s(
-    direction: Direction, end_s: Floats, extra_delay_s: Floats, not_before_s: float = -np.inf
-) -> Floats:
-    """Give when messages arrive at the other end.
-
-    Parameters
-    ----------
-    direction
-        The direction.
-    end_s
-        When each message's last bit left, in the order in which they were sent; NaN where it was
-        dropped.
-    extra_delay_s
-        From `transfers`, in that order.
-    not_before_s
-        The latest arrival of the chunk before, for a direction that keeps order.
-
-    Returns
-    -------
-    numpy.ndarray
-        End of serialisation, propagation and extra delay; in order where the direction says so.
-    """
-    arrivals: Floats = end_s + (direction.delay_s + extra_delay_s)
-    if direction.in_order:
-        latest = np.fmax.accumulate(np.concatenate(([not_before_s], arrivals)))[1:]
-        return np.where(np.isnan(arrivals), np.nan, latest)
-    return arrivals
 
 
 def uniforms(keys: Keys, draw: int) -> Floats:
@@ -225,11 +196,14 @@ def _recovery(direction: Direction) -> tuple[int, int, float, float]:
 
 
 def _slow_start(direction: Direction, payload_bytes: Counts) -> Counts:
-    packets = direction.packets
+    packets, rate_bit_per_s = direction.packets, direction.mean_rate_bit_per_s
+    if direction.connection is not None:
+        # A window as large as losses leave it doubles no more.
+        rate_bit_per_s = min(rate_bit_per_s, direction.connection.rate_bit_per_s)
     return slow_start_rounds(
         packets.count(payload_bytes),
         packets.mtu_bytes + packets.frame_bytes,
-        direction.mean_rate_bit_per_s,
+        rate_bit_per_s,
         direction.round_trip_s,
     )
 

@@ -63,7 +63,8 @@ def minimum_cut(problem: Problem) -> frozenset[int]:
     Hu et al., *Dynamic adaptive DNN surgery for inference acceleration on the edge*, INFOCOM 2019,
     section IV-A (DADS under light load): a value has a node of its own, so that it is sent once
     for all its readers. Added here: what is paid once for crossing at all, and arcs from readers to
-    sources, so that nothing goes back to the edge.
+    sources, so that nothing goes back to the edge. Where a connection has a ceiling, each value
+    counts as a message of its own, with a window of its own.
     """
     graph = nx.DiGraph()
     _arc(graph, _EDGE, _CROSSING, problem.crossing_s)
@@ -76,7 +77,8 @@ def minimum_cut(problem: Problem) -> frozenset[int]:
             _arc(graph, operation, source, math.inf)
     for index, value in enumerate(problem.values):
         sent = ("value", index)
-        _arc(graph, _EDGE if value.source is None else value.source, sent, value.crossing_s)
+        start = _EDGE if value.source is None else value.source
+        _arc(graph, start, sent, value.crossing_s(problem.window_s))
         for reader in value.readers:
             _arc(graph, sent, reader, math.inf)
     if not problem.operations:

@@ -26,6 +26,8 @@ class Value:
         Time to send it over the uplink, once for all its readers; infinite if it can't be sent.
     encode_s, decode_s
         Time to encode it on the edge, and to decode it on the server, if it is sent.
+    connection_s
+        What it takes of its device's connection, where that has a ceiling.
     """
 
     source: int | None
@@ -33,11 +35,12 @@ class Value:
     send_s: float
     encode_s: float = 0.0
     decode_s: float = 0.0
+    connection_s: float = 0.0
 
-    @property
-    def crossing_s(self) -> float:
-        """What it takes to bring it from one side to the other."""
-        return self.encode_s + self.send_s + self.decode_s
+    def crossing_s(self, window_s: float = 0.0) -> float:
+        """Give what it takes, sent alone, from one side to the other; see `Problem.window_s`."""
+        sending_s = max(self.send_s, self.connection_s - window_s)
+        return self.encode_s + sending_s + self.decode_s
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,10 @@ class Problem:
         What they give and read.
     downlink_s
         Time to send the answer back.
+    downlink_connection_s
+        What the answer takes of its device's connection.
+    window_s, downlink_window_s
+        Time by which a connection is ahead of its ceiling for a message that comes after a pause.
     delay_s
         Propagation delay of each direction.
     workers
@@ -70,6 +77,9 @@ class Problem:
     workers: int = 1
     devices: int = 1
     half_duplex: bool = False
+    downlink_connection_s: float = 0.0
+    window_s: float = 0.0
+    downlink_window_s: float = 0.0
 
     @property
     def operations(self) -> int:
@@ -79,7 +89,8 @@ class Problem:
     @property
     def crossing_s(self) -> float:
         """What is paid once if anything runs on the server: both delays, and the answer's way."""
-        return 2 * self.delay_s + self.downlink_s
+        answer_s = max(self.downlink_s, self.downlink_connection_s - self.downlink_window_s)
+        return 2 * self.delay_s + answer_s
 
     @cached_property
     def needs(self) -> tuple[frozenset[int], ...]:
@@ -101,12 +112,7 @@ class Problem:
         rest = [operation for operation in range(self.operations) if operation not in head]
         if not rest:
             return edge_s, 0.0, 0.0, 0.0
-        sent = [
-            value
-            for value in self.values
-            if (value.source is None or value.source in head)
-            and any(reader not in head for reader in value.readers)
-        ]
+        sent = self._sent(head)
         return (
             edge_s + sum(value.encode_s for value in sent),
             sum(value.send_s for value in sent),
@@ -114,16 +120,35 @@ class Problem:
             self.downlink_s,
         )
 
+    def _sent(self, head: AbstractSet[int]) -> list[Value]:
+        return [
+            value
+            for value in self.values
+            if (value.source is None or value.source in head)
+            and any(reader not in head for reader in value.readers)
+        ]
+
     def latency_s(self, head: AbstractSet[int]) -> float:
         """Give the time of one request that meets no other."""
-        delays_s = 2 * self.delay_s if len(head) < self.operations else 0.0
-        return sum(self.stages_s(head)) + delays_s
+        stages_s = self.stages_s(head)
+        if len(head) == self.operations:
+            return sum(stages_s)
+        # All that crosses is one message, which a connection's window is there for once.
+        paced_s = sum(value.connection_s for value in self._sent(head)) - self.window_s
+        answer_s = self.downlink_connection_s - self.downlink_window_s
+        held_s = max(0.0, paced_s - stages_s[1]) + max(0.0, answer_s - stages_s[3])
+        return sum(stages_s) + 2 * self.delay_s + held_s
 
     def slowest_s(self, head: AbstractSet[int]) -> float:
         """Give the time between two answers of a device when requests queue, at the least.
 
-        It is that of the busiest stage; what all devices share serves each of them in turn.
+        It is that of the busiest stage; what all devices share serves each of them in turn, and
+        edge and connection are a device's own.
         """
         edge_s, uplink_s, server_s, downlink_s = self.stages_s(head)
         link_s = uplink_s + downlink_s if self.half_duplex else max(uplink_s, downlink_s)
-        return max(edge_s, self.devices * max(link_s, server_s / self.workers))
+        own_s = edge_s
+        if len(head) < self.operations:
+            paced_s = sum(value.connection_s for value in self._sent(head))
+            own_s = max(edge_s, paced_s, self.downlink_connection_s)
+        return max(own_s, self.devices * max(link_s, server_s / self.workers))

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexrel_sim.links import Direction, PiecewiseConstant
+from flexrel_sim.links.delivery import delivered_s, delivery_state, paced_s
 from flexrel_sim.links.fifo import fifo, fifo_state
 from flexrel_sim.links.sharing import processor_sharing, sharing_state
-from flexrel_sim.links.transfers import delivered_s
 from flexrel_sim.simulation.draws import Draws, no_windows
 from flexrel_sim.simulation.jobs import server_jobs
 from flexrel_sim.simulation.kernels import edge_queue, edge_queue_with_limits, worker_queue
@@ -61,8 +61,10 @@ class CompiledEngine:
             "uplink": fifo_state(system.uplink.capacity),
             "downlink": fifo_state(system.downlink.capacity),
         }
-        self._last_out_s = {"uplink": -np.inf, "downlink": -np.inf}
+        self._delivery = {name: delivery_state(system.devices) for name in self._link_state}
         self._held_back: dict[str, Rows] = {}
+        # Requests that the server has started, where the run comes in parts.
+        self._in_parts, self._started = False, 0
 
     def run(self, rows: Rows, until_s: float = np.inf) -> Rows:
         """Put the next requests through.
@@ -80,6 +82,7 @@ class CompiledEngine:
             Requests whose whole life is known, each once over all parts.
         """
         self._edge(rows)
+        self._in_parts = self._in_parts or until_s < np.inf
         if not self.system.crosses_link:
             self._answer(rows, rows["edge_end_s"])
             return rows
@@ -100,10 +103,16 @@ class CompiledEngine:
         )
 
     def _arrived(self, stage: str, rows: Rows, until_s: float) -> Rows:
-        """Hold back what comes to a stage later than all that is known of earlier stages."""
+        """Hold back what comes to a stage later than all that is known of earlier stages.
+
+        Who was held back here may have been created after one that was held back further ahead:
+        requests are put back in order of creation, by which equal times are told apart.
+        """
         earlier = self._held_back.pop(stage, None)
-        if earlier is not None:
+        if earlier is not None and earlier.count:
             rows = Rows.joined([earlier, rows])
+            if not _ascends(rows["index"]):
+                rows = rows.taken(np.argsort(rows["index"]))
         if until_s == np.inf:
             return rows
         final = rows[_CAME[stage]] < until_s
@@ -137,7 +146,7 @@ class CompiledEngine:
                 line.buffer,
                 self._link_state[name],
             )
-        out_s = self._delivered_s(name, line, end_s, _sorted(rows[f"{name}_extra_s"], order))
+        out_s = self._delivered_s(name, rows, order, end_s)
         rows[f"{name}_start_s"] = _unsorted(start_s, order)
         rows[f"{name}_end_s"] = _unsorted(end_s, order)
         out_s = _unsorted(out_s, order)
@@ -155,24 +164,28 @@ class CompiledEngine:
             self._answer(rows, out_s)
 
     def _delivered_s(
-        self,
-        name: str,
-        line: Direction,
-        end_s: NDArray[np.float64],
-        extra_s: NDArray[np.float64],
+        self, name: str, rows: Rows, order: NDArray[np.int64] | None, end_s: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Give when messages come out: in the order in which they left the line, if it keeps order.
+        """Give when messages, in order of arrival, come out at the other end.
 
-        A message that is late holds up those of the next part, too.
+        Order and the ceiling of TCP are those of a device. A message that is late holds up those
+        of its device in the next part, too.
         """
-        held_s = self._last_out_s[name]
-        if not extra_s.any() and held_s == -np.inf:
+        line: Direction = getattr(self.system, name)
+        state, late = self._delivery[name], rows[f"{name}_extra_s"]
+        if not state.late and line.connection is None and not late.any():
             # Nobody was late yet: messages come out as they left.
             return end_s + line.delay_s
-        left = _order(end_s)
-        out_s = delivered_s(line, _sorted(end_s, left), _sorted(extra_s, left), held_s)
-        if out_s.size:
-            self._last_out_s[name] = float(np.fmax.reduce(out_s, initial=held_s))
+        state.late = True
+        device, late = _sorted(rows["device"], order), _sorted(late, order)
+        left_s = end_s
+        if line.connection is not None:
+            came_s, sizes = (_sorted(rows[key], order) for key in (_CAME[name], f"{name}_bytes"))
+            left_s = paced_s(line.connection, device, came_s, sizes, end_s, state)
+        left = _order(end_s) if line.in_order else None
+        out_s = delivered_s(
+            line, _sorted(device, left), _sorted(left_s, left), _sorted(late, left), state
+        )
         return _unsorted(out_s, left)
 
     def _server(self, rows: Rows) -> None:
@@ -186,8 +199,10 @@ class CompiledEngine:
             rows["server_start_s"] = _unsorted(start_s, order)
             rows["server_end_s"] = _unsorted(end_s, order)
             rows["batch"] = np.ones(rows.count, np.int32)
-            if order is not None:
-                rows["turn"] = _unsorted(np.arange(rows.count), order)
+            if order is not None or self._in_parts:
+                turns = np.arange(self._started, self._started + rows.count)
+                rows["turn"] = _unsorted(turns, order)
+                self._started += rows.count
             return
         jobs = server_jobs(self.system, self.background, rows, came_s)
         order = np.argsort(jobs.arrival_s, kind="stable")
@@ -237,10 +252,14 @@ def _order(
     Ties are in order of creation, or of leaving the server, which may serve by priority.
     """
     if turn is not None:
-        return np.lexsort((turn, came_s))
-    if came_s.size < 2 or bool((came_s[1:] >= came_s[:-1]).all()):
-        return None
-    return np.argsort(came_s, kind="stable")
+        later = came_s[1:] > came_s[:-1]
+        same = (came_s[1:] == came_s[:-1]) & (turn[1:] > turn[:-1])
+        return None if bool((later | same).all()) else np.lexsort((turn, came_s))
+    return None if _ascends(came_s) else np.argsort(came_s, kind="stable")
+
+
+def _ascends(values: NDArray[Any]) -> bool:
+    return bool((values[1:] >= values[:-1]).all())
 
 
 def _sorted(column: NDArray[Any], order: NDArray[np.int64] | None) -> NDArray[Any]:

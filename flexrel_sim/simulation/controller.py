@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from flexrel_sim.links.connections import Connections
 from flexrel_sim.simulation.asked import LINES, Asked
 from flexrel_sim.simulation.clock import Clock
 from flexrel_sim.simulation.lines import FifoMedium, SharedMedium
@@ -98,8 +99,8 @@ class Oracle(Controller):
     ----------
     clock, choices, drawn, devices
         As in `Controller`.
-    media
-        The link by direction.
+    link
+        Media and connections by direction; none where no option crosses it.
     """
 
     def __init__(
@@ -108,10 +109,10 @@ class Oracle(Controller):
         choices: Choices,
         drawn: Sequence[Asked],
         devices: Sequence[DeviceStage],
-        media: Mapping[str, FifoMedium | SharedMedium],
+        link: tuple[Mapping[str, FifoMedium | SharedMedium], Mapping[str, Connections]],
     ) -> None:
         super().__init__(clock, choices, drawn, devices)
-        self.media = media
+        self.media, self.connections = link
         self.batch_s = [system.pool.batch_s[1] for system in choices.systems]
 
     def _best(self, device: int, row: int) -> int:
@@ -131,8 +132,9 @@ class Oracle(Controller):
         for name in LINES:
             if asked.lost[name][row]:
                 return float("inf")
-            sent_s = self.media[name].would_finish_s(name, time_s, asked.wire_bytes[name][row])
-            time_s = sent_s + asked.after_s[name][row]
+            size, after_s = asked.wire_bytes[name][row], asked.after_s[name][row]
+            end_s = self.media[name].would_finish_s(name, time_s, size)
+            time_s = self.connections[name].would_be_out_s(device, time_s, end_s, size, after_s)
             if name == "uplink":
                 time_s += self.batch_s[option] * asked.server_factor[row]
         return time_s

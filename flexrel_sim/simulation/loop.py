@@ -102,12 +102,15 @@ def closed_rate_per_s(workload: WorkloadSection, system: System, payload_bytes: 
     Lazowska et al., *Quantitative System Performance*, 1984, sec. 5.2: asymptotic bounds.
     """
     stages = {stage.name: stage for stage in system.stages(payload_bytes)}
-    alone_s = sum(stage.mean_service_time_s for stage in stages.values())
+    # What passes through a device's connection is on the wire as well: it adds what it holds up.
+    alone_s = sum(stage.mean_service_time_s for stage in stages.values() if not stage.is_connection)
     if system.medium == "half-duplex" and system.crosses_link:
         # Both directions' stages hold the time of both.
         alone_s -= stages["uplink"].mean_service_time_s
     if system.crosses_link:
         alone_s += system.uplink.delay_s + system.downlink.delay_s
+        alone_s += system.uplink.pacing_s(payload_bytes)
+        alone_s += system.downlink.pacing_s(system.answer_bytes)
     bounds = [(workload.clients or 0) / (alone_s + (workload.think_time or 0.0))]
     bounds += [
         max(0.0, 1 - stage.other_load) * stage.workers / (stage.users * stage.mean_service_time_s)

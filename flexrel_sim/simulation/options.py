@@ -101,10 +101,13 @@ def make_control(
 def _cost(profile: Profile, system: System) -> OptionCost:
     payload_bytes = float(profile.payload_bytes.mean())
     answer_s = system.downlink.mean_transmission_s(profile.answer_bytes)
+    answer_s += system.downlink.pacing_s(profile.answer_bytes)
     delays_s = system.uplink.delay_s + system.downlink.delay_s
+    uplink_bytes, own = system.uplink.mean_wire_bytes(payload_bytes), system.uplink.connection
     return OptionCost(
         edge_s=system.edge_s,
-        uplink_bytes=system.uplink.mean_wire_bytes(payload_bytes),
+        uplink_bytes=uplink_bytes,
+        uplink_least_s=0.0 if own is None else own.least_s(uplink_bytes),
         rest_s=system.server_s + answer_s + delays_s,
         crosses_link=system.crosses_link,
         accuracy=profile.validation_accuracy.value,

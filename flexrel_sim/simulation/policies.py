@@ -40,6 +40,8 @@ class OptionCost:
         Whether it needs the link at all.
     accuracy
         On the validation samples.
+    uplink_least_s
+        Least time that its bytes take on the device's own connection, however fast the wire.
     """
 
     edge_s: float
@@ -47,6 +49,7 @@ class OptionCost:
     rest_s: float
     crosses_link: bool
     accuracy: float
+    uplink_least_s: float = 0.0
 
     def latency_s(self, bit_per_s: float) -> float:
         """Estimate what a lone request takes at a throughput, as Neurosurgeon does.
@@ -57,7 +60,8 @@ class OptionCost:
         """
         if not self.crosses_link:
             return self.edge_s
-        return self.edge_s + 8 * self.uplink_bytes / bit_per_s + self.rest_s
+        sending_s = max(8 * self.uplink_bytes / bit_per_s, self.uplink_least_s)
+        return self.edge_s + sending_s + self.rest_s
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from flexrel_sim.links import Direction
+from flexrel_sim.links.connections import Connections
 from flexrel_sim.simulation.asked import LINES, Asked
 from flexrel_sim.simulation.clock import ARRIVAL, Clock
 from flexrel_sim.simulation.controller import Controller, Oracle
@@ -89,7 +90,11 @@ class SimpyEngine:
             self._asked.wire_bytes["downlink"] += plan.wire_bytes.tolist()
         if system.crosses_link or self._weights is not None:
             self._media = self._link_media()
-            self._last_out_s = dict.fromkeys(LINES, float("-inf"))
+            self._connections = {
+                name: Connections(self._lines[name], self._flows) for name in LINES
+            }
+            # When the connection of each message on the wire has sent it at the earliest.
+            self._sent_s: dict[tuple[str, int], float] = {}
         if system.crosses_link:
             self._pool = self._server_pool(draws)
             self._left = 0
@@ -99,7 +104,8 @@ class SimpyEngine:
         if choices.control.policy != "oracle":
             return Controller(self.clock, choices, self._drawn, self._devices)
         media = self._media if self.system.crosses_link else {}
-        return Oracle(self.clock, choices, self._drawn, self._devices, media)
+        connections = self._connections if self.system.crosses_link else {}
+        return Oracle(self.clock, choices, self._drawn, self._devices, (media, connections))
 
     def run(self) -> Rows:
         """Run until nothing more happens.
@@ -216,7 +222,31 @@ class SimpyEngine:
         """Give what became of weights by a time, after a run; None where none were sent."""
         return None if self._weights is None else self._weights.finished(until_s)
 
+    @property
+    def _flows(self) -> int:
+        """Connections of a direction: one per device, and for weights as many and a broadcast's."""
+        devices = self.system.devices
+        return devices if self._weights is None else 2 * devices + 1
+
+    def _flow(self, index: int) -> int:
+        if self._weights is not None and index >= self._weights.first:
+            return self.system.devices + self._weights.flow(index)
+        return self._asked.device[index]
+
+    def _pace(self, name: str, index: int) -> None:
+        """Tell the connection of a message that is on the wire, in order of arrival."""
+        if self._lines[name].connection is None:
+            return
+        if self._weights is not None and index >= self._weights.first:
+            came_s = self._weights.sent_s(index)
+        else:
+            came_s = self.stamps["edge_end_s" if name == "uplink" else "server_end_s"][index]
+        wire_bytes = self._asked.wire_bytes[name][index]
+        sent_s = self._connections[name].sent_s(self._flow(index), came_s, wire_bytes)
+        self._sent_s[name, index] = sent_s
+
     def _line_started(self, name: str, index: int, now: float) -> None:
+        self._pace(name, index)
         if self._weights is not None and index >= self._weights.first:
             self._weights.started(index, now)
             return
@@ -236,9 +266,8 @@ class SimpyEngine:
                 sent_bytes = self._asked.wire_bytes[name][index]
                 self._controller.ended(self._asked.device[index], index, sent_bytes)
             after_s = self._asked.after_s[name][index]
-        out_s = now + after_s
-        if self._lines[name].in_order:
-            out_s = self._last_out_s[name] = max(out_s, self._last_out_s[name])
+        left_s = max(now, self._sent_s.pop((name, index), now))
+        out_s = self._connections[name].out_s(self._flow(index), left_s, after_s)
         self.clock.at(out_s, ARRIVAL, index, self._out, name, index)
 
     def _out(self, name: str, index: int) -> None:

@@ -20,7 +20,8 @@ class Stage:
     Parameters
     ----------
     name
-        ``edge``, ``uplink``, ``server`` or ``downlink``.
+        ``edge``, ``uplink``, ``server`` or ``downlink``; where TCP has a ceiling, also ``uplink
+        connection``, ``downlink connection`` and ``weights connection``, each one device's.
     mean_service_time_s
         Mean time that one request occupies it, at its greatest throughput.
     workers
@@ -33,6 +34,8 @@ class Stage:
         Whether its waiting room is finite, so that overload drops requests and no wait grows.
     other_load
         What other tenants ask of it and failures take away, as a share of its capacity.
+    is_connection
+        Whether it is a device's connection, which a request passes while it is on the wire.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Stage:
     users: int = 1
     bounded: bool = False
     other_load: float = 0.0
+    is_connection: bool = False
 
     def load(self, rate_per_s: float) -> float:
         """Give ρ, the share of its capacity that this many requests per second and device ask."""
@@ -91,7 +95,7 @@ class System:
     edge_s
         Mean service time of the head on an edge device.
     uplink, downlink
-        The link's directions; all devices share them.
+        The link's directions; all devices share their wire, and each has connections of its own.
     pool
         The server.
     answer_bytes
@@ -181,7 +185,9 @@ class System:
         edge = Stage("edge", self.edge_s, 1, "edge.device", bounded=bounded, other_load=swaps)
         if not self.crosses_link:
             # Weights are all that comes over the link then.
-            return (edge,) if self.updates is None else (edge, _line_stage("downlink", 0.0, self))
+            if self.updates is None:
+                return (edge,)
+            return (edge, _line_stage("downlink", 0.0, self), *_weights_stage(self))
         up_s = self.uplink.mean_transmission_s(payload_bytes)
         down_s = self.downlink.mean_transmission_s(self.answer_bytes)
         if self.medium == "half-duplex":
@@ -190,6 +196,7 @@ class System:
         return (
             edge,
             _line_stage("uplink", up_s, self),
+            *_connection_stage(self.uplink, payload_bytes),
             Stage(
                 "server",
                 self.pool.batch_s[-1] / largest,
@@ -200,7 +207,26 @@ class System:
                 other_load=self.other_load,
             ),
             _line_stage("downlink", down_s, self),
+            *_connection_stage(self.downlink, self.answer_bytes),
+            *_weights_stage(self),
         )
+
+
+def _connection_stage(line: Direction, payload_bytes: float) -> tuple[Stage, ...]:
+    """Give the connection of one device, which no other device uses; none without a ceiling."""
+    if line.connection is None:
+        return ()
+    seconds, setting = line.mean_connection_s(payload_bytes), f"link.{line.name}.loss"
+    return (Stage(f"{line.name} connection", seconds, 1, setting, is_connection=True),)
+
+
+def _weights_stage(system: System) -> tuple[Stage, ...]:
+    """Give the connection over which one device, or a broadcast, gets its weights."""
+    updates, line = system.updates, system.downlink
+    if updates is None or line.connection is None:
+        return ()
+    load, setting = updates.rate_per_s * line.mean_connection_s(updates.size_bytes), "updates"
+    return (Stage("weights connection", 0.0, 1, setting, other_load=load, is_connection=True),)
 
 
 def _line_stage(name: Literal["uplink", "downlink"], seconds: float, system: System) -> Stage:

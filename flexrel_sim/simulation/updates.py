@@ -50,6 +50,18 @@ class DeliveryTraffic:
         """Note that a delivery is on the line."""
         self.start_s[message - self.first] = now
 
+    def sent_s(self, message: int) -> float:
+        """Give when a delivery comes to the downlink."""
+        return float(self.plan.sent_s[message - self.first])
+
+    def flow(self, message: int) -> int:
+        """Give the connection of a delivery among those of weights: a device's, or a broadcast's.
+
+        Weights have connections of their own: they hold up answers on the wire, and not beyond.
+        """
+        owner = int(self.plan.device[message - self.first])
+        return len(self.devices) if owner == ALL_DEVICES else owner
+
     def ended(self, message: int, now: float) -> float:
         """Note that a delivery has left, and give how long it takes after propagation."""
         self.end_s[message - self.first] = now

@@ -93,3 +93,31 @@ def slow_sharing(arrivals, sizes, rate):
             left[following] = 8.0 * sizes[following]
             following += 1
     return np.array(out)
+
+
+def slow_connections(direction, flow, came_s, sizes, end_s, late_s):
+    """Judge every message by all earlier ones of its flow, in fractions where a ceiling is.
+
+    A connection may have sent, from any of its messages on, one window more than its ceiling: a
+    message leaves at the earliest when that holds for every start.
+    """
+    out, left = [], []
+    for index in range(len(flow)):
+        if np.isnan(end_s[index]):
+            out.append(np.nan)
+            left.append(None)
+            continue
+        mine = [
+            at for at in range(index + 1) if flow[at] == flow[index] and left[at : at + 1] != [None]
+        ]
+        sent = Fraction(float(end_s[index]))
+        if direction.connection is not None:
+            rate = Fraction(direction.connection.rate_bit_per_s)
+            window = Fraction(direction.connection.window_bytes)
+            for first in mine:
+                since = sum(int(sizes[at]) for at in mine if at >= first)
+                sent = max(sent, Fraction(float(came_s[first])) + 8 * (since - window) / rate)
+        left.append(float(sent) + (direction.delay_s + late_s[index]))
+        before = [left[at] for at in mine] if direction.in_order else [left[index]]
+        out.append(max(before))
+    return np.array(out)

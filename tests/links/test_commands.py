@@ -6,7 +6,7 @@ from hypothesis import given
 
 from flexrel_sim.links import Opportunities, PiecewiseConstant, TokenBucket, constant
 from flexrel_sim.links.commands import mahimahi_command, mahimahi_stamps_ms, tc_commands
-from flexrel_sim.links.direction import Buffer, Direction, Jitter, Loss, Packets
+from flexrel_sim.links.direction import Buffer, Connection, Direction, Jitter, Loss, Packets
 from flexrel_sim.links.windows import duration_of, window_rates, window_s
 from tests.links.capacities import capacities
 
@@ -76,8 +76,8 @@ def test_a_rate_that_varies_is_its_mean_in_tc_and_says_so():
 
 
 def test_a_real_tcp_gets_the_wires_own_rate_and_finds_its_ceiling_itself():
-    clamped = made(constant(3e6), transport="tcp-warm", unclamped=constant(10e6))
-    assert "rate 10000000bit" in tc_commands(clamped, "eth0")[0]
+    lossy = made(transport="tcp-warm", loss=Loss(0.01), connection=Connection(3e6, 15e3))
+    assert "rate 10000000bit" in tc_commands(lossy, "eth0")[0]
 
 
 def test_mahimahis_shells_are_nested_as_the_link_is():

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import yaml
@@ -103,19 +105,31 @@ def test_order_is_kept_by_tcp_and_where_jitter_says_so(tmp_path, options, in_ord
     assert uplink(tmp_path, f"{{rate: 1 Mbit/s, {options}}}").in_order == in_order
 
 
-def test_losses_clamp_a_tcp_connection_to_its_ceiling(tmp_path):
+def test_losses_give_every_tcp_connection_a_ceiling_and_leave_the_wire_its_rate(tmp_path):
     text = (
         "{{schedule: [[0 s, 1 Mbit/s], [1 s, 1 Gbit/s]], transport: {},"
         " loss: {{bernoulli: 0.001}}}}"
     )
     ceiling = 8 * 1538 * loss_ceiling_packets_per_s(0.001, 0.05)
-    clamped = uplink(tmp_path, text.format("tcp-warm")).capacity
-    assert clamped.rate_bit_per_s.tolist() == pytest.approx([1e6, ceiling])
-    wire = uplink(tmp_path, text.format("tcp-warm")).wire_capacity
-    assert wire.rate_bit_per_s.tolist() == [1e6, 1e9]
-    # Datagrams are sent as fast as the link goes.
-    free = uplink(tmp_path, text.format("udp")).capacity
-    assert free.rate_bit_per_s.tolist() == [1e6, 1e9]
+    warm = uplink(tmp_path, text.format("tcp-warm"))
+    assert warm.capacity.rate_bit_per_s.tolist() == [1e6, 1e9]
+    assert warm.connection is not None
+    assert warm.connection.rate_bit_per_s == pytest.approx(ceiling)
+    # Below 1 % of loss a window comes back in a round trip: Mathis' square-root law.
+    assert warm.connection.window_s == pytest.approx(0.05)
+    assert warm.connection.window_bytes == pytest.approx(1538 * math.sqrt(1500))
+    # Datagrams are sent as fast as the link goes, and so is TCP that loses nothing.
+    assert uplink(tmp_path, text.format("udp")).connection is None
+    assert uplink(tmp_path, "{rate: 1 Mbit/s, transport: tcp-warm}").connection is None
+
+
+def test_a_ceiling_that_no_distance_makes_is_none(tmp_path):
+    lossy = "{{rate: 1 Gbit/s, transport: tcp-warm, loss: {{bernoulli: {}}}}}"
+    link = section(lossy.format(0.001), lossy.format(0.02), delay="0 s")
+    up, down, _ = resolve(link, tmp_path)
+    assert up.connection is None
+    # From 1 % on timeouts take their time, however near the other end.
+    assert down.connection is not None
 
 
 @pytest.mark.parametrize(

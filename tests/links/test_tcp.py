@@ -5,6 +5,7 @@ import pytest
 
 from flexrel_sim.links.tcp import (
     loss_ceiling_packets_per_s,
+    mean_window_packets,
     retransmission_timeout_s,
     slow_start_rounds,
 )
@@ -46,6 +47,16 @@ def test_a_link_slower_than_its_first_window_never_waits():
 def test_below_one_percent_the_ceiling_is_mathis():
     # MSS / RTT * sqrt(1.5) / sqrt(p), in packets.
     assert loss_ceiling_packets_per_s(0.0004, 0.1) == pytest.approx(10 * math.sqrt(1.5) / 0.02)
+
+
+def test_the_mean_window_is_what_the_ceiling_sends_in_a_round_trip():
+    for loss in (1e-4, 1e-3, 9e-3):
+        sent = loss_ceiling_packets_per_s(loss, 0.05) * 0.05
+        assert mean_window_packets(loss) == pytest.approx(sent)
+    # Mathis' sawtooth climbs from half of its peak to the peak, a packet per round trip.
+    peak = math.sqrt(8 / (3 * 0.001))
+    climb = np.linspace(peak / 2, peak, 100_001)
+    assert mean_window_packets(0.001) == pytest.approx(climb.mean())
 
 
 def test_from_one_percent_on_timeouts_lower_it_as_padhye_says():

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from flexrel_sim.links import constant
+from flexrel_sim.links.delivery import delivered_s, delivery_state
 from flexrel_sim.links.direction import Direction, Jitter, Loss, Packets
-from flexrel_sim.links.transfers import delivered_s, new_channel, transfers, uniforms
+from flexrel_sim.links.transfers import new_channel, transfers, uniforms
 
 UDP = Packets(1500, 28, 38)
 TCP = Packets(1500, 52, 38)
@@ -194,16 +195,6 @@ def test_the_random_numbers_are_uniform():
     assert abs(np.corrcoef(uniforms(keys, 0), uniforms(keys, 1))[0, 1]) < 4 / math.sqrt(20_000)
 
 
-def test_an_ordered_direction_delivers_no_message_before_an_earlier_one():
-    end_s, extra_s = np.array([1.0, np.nan, 1.1, 3.0]), np.array([0.5, 9.0, 0.0, 0.0])
-    ordered = delivered_s(direction(in_order=True, delay_s=0.1), end_s, extra_s)
-    np.testing.assert_allclose(ordered, [1.6, np.nan, 1.6, 3.1])
-    loose = delivered_s(direction(in_order=False, delay_s=0.1), end_s, extra_s)
-    np.testing.assert_allclose(loose, [1.6, np.nan, 1.2, 3.1])
-    later = delivered_s(direction(in_order=True, delay_s=0.1), end_s, extra_s, 2.0)
-    np.testing.assert_allclose(later, [2.0, np.nan, 2.0, 3.1])
-
-
 def test_propagation_occupies_nothing():
     from flexrel_sim.links.direction import Buffer
     from flexrel_sim.links.fifo import fifo, fifo_state
@@ -212,7 +203,8 @@ def test_propagation_occupies_nothing():
     arrivals = np.arange(0.0, 20.0, 0.5)
     sizes = np.full(arrivals.size, 100, dtype=np.int64)
     sent = fifo(arrivals, sizes, slow.capacity, Buffer(), fifo_state(slow.capacity))
-    there = delivered_s(slow, sent.end_s, np.zeros(arrivals.size))
+    nobody, late_s = np.zeros(arrivals.size, np.int32), np.zeros(arrivals.size)
+    there = delivered_s(slow, nobody, sent.end_s, late_s, delivery_state(1))
     np.testing.assert_allclose(there - arrivals, 0.1 + 0.5)
 
 

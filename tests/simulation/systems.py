@@ -23,6 +23,7 @@ from flexrel_sim.links import (
     Transfers,
     constant,
 )
+from flexrel_sim.links.direction import Connection
 from flexrel_sim.simulation import Draws, Pool, System, Trace, simulate
 from flexrel_sim.simulation.draws import Background, Windows
 from tests.builders import make_draws, make_system
@@ -32,6 +33,7 @@ TICKS = st.integers(0, 128).map(lambda ticks: ticks / 64)
 POSITIVE = st.integers(1, 128).map(lambda ticks: ticks / 64)
 PAYLOADS = np.array([0, 64, 128, 320])
 FACTORS = (1.0, 0.0, 0.5, 2.0)
+CONNECTIONS = (Connection(128.0, 0.0), Connection(256.0, 128.0), Connection(2048.0, 64.0))
 
 
 def column(draw: st.DrawFn, values: Sequence[Any], count: int) -> np.ndarray:
@@ -69,7 +71,7 @@ def capacities(draw: st.DrawFn, *, shared: bool = False) -> Capacity:
 
 @st.composite
 def directions(draw: st.DrawFn, name: str, *, shared: bool = False) -> Direction:
-    """A direction with its delay, and perhaps a buffer."""
+    """A direction with its delay, and perhaps a buffer and the ceiling of TCP."""
     buffer = Buffer()
     if not shared and draw(st.booleans()):
         buffer = Buffer(draw(st.sampled_from((np.inf, 200.0, 0.0))), draw(st.integers(0, 3)))
@@ -79,6 +81,7 @@ def directions(draw: st.DrawFn, name: str, *, shared: bool = False) -> Direction
         delay_s=draw(TICKS),
         in_order=draw(st.booleans()),
         buffer=buffer,
+        connection=draw(st.sampled_from((None, *CONNECTIONS))),
     )
 
 
@@ -116,7 +119,7 @@ def cases(
     draw: st.DrawFn, media: Sequence[str] = ("full-duplex", "full-duplex", "shared")
 ) -> tuple[System, Draws]:
     """Any system that has no feedback, and up to 25 requests with all that chance can do."""
-    devices = draw(st.integers(1, 3))
+    devices = draw(st.sampled_from((1, 2, 3, 12)))
     medium = draw(st.sampled_from(media))
     shared = medium == "shared"
     system = make_system(
