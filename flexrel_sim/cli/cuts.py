@@ -11,6 +11,8 @@ import click
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from flexrel_sim.cli.consent import allow_factory_option
+
 if TYPE_CHECKING:
     from flexrel_sim.placement import Cut, CutTable
 
@@ -33,7 +35,14 @@ __all__ = ["cuts"]
     help="Replace a key of the scenario, such as model.network=other.yaml; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the table as one JSON object.")
-def cuts(file: Path, output: Path | None, settings: tuple[str, ...], as_json: bool) -> None:
+@allow_factory_option
+def cuts(
+    file: Path,
+    output: Path | None,
+    settings: tuple[str, ...],
+    as_json: bool,
+    allow_factory: tuple[str, ...],
+) -> None:
     """List every cut of the network of the scenario in FILE.
 
     Tells what crosses, and the MACs and bytes of weights on both sides. The sweep is left out;
@@ -43,7 +52,8 @@ def cuts(file: Path, output: Path | None, settings: tuple[str, ...], as_json: bo
     from flexrel_sim.cli.show import table_console
     from flexrel_sim.scenario import parse_override
 
-    found = api.cuts(file, output, dict(parse_override(text) for text in settings))
+    overrides = dict(parse_override(text) for text in settings)
+    found = api.cuts(file, output, overrides, allow_factory)
     if as_json:
         click.echo(json.dumps(asdict(found.table)))
         return

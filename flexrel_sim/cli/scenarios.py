@@ -13,7 +13,7 @@ __all__ = ["schema", "validate"]
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def validate(files: tuple[Path, ...]) -> None:
-    """Check FILES, scenarios and comparisons, without running them."""
+    """Check FILES, scenarios and comparisons, without running them or any code of a card."""
     from flexrel_sim.errors import Fault, ScenarioError
 
     faults: list[Fault] = []
@@ -35,11 +35,15 @@ def _checked(file: Path) -> tuple[int, str]:
     from flexrel_sim.study import check_all
 
     if {"pairs", "tracks"} & set(read_yaml(file).data):
-        return load_comparison(file).curves, "curve"
-    scenario_file = load_scenario(file)
-    for warning in check_all(scenario_file).warnings:
+        comparison = load_comparison(file)
+        warnings, count, what = comparison.warnings, comparison.curves, "curve"
+    else:
+        scenario_file = load_scenario(file)
+        warnings = check_all(scenario_file).warnings
+        count, what = len(scenario_file.points), "point"
+    for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
-    return len(scenario_file.points), "point"
+    return count, what
 
 
 @click.command()

@@ -70,7 +70,7 @@ class Sorting(nn.Module):
         return image.sort().values
 
 
-def sorting(size):
+def sorting(size) -> nn.Module:
     return nn.Sequential(nn.Flatten(), Sorting(), nn.Linear(size, 10))
 """
 
