@@ -1,4 +1,4 @@
-"""A card with a factory is code: looked at without running it, and called where there is consent."""
+"""A card with a factory is code: looked at without being run, called where there is consent."""
 
 from __future__ import annotations
 
@@ -87,7 +87,9 @@ def test_consent_is_what_was_named_and_what_the_environment_lists(monkeypatch) -
 
 
 @pytest.mark.parametrize("name", ["os:system", "", "own nets", "../own", "own."])
-def test_a_name_that_is_no_modules_is_refused_with_where_it_was_said(name: str, monkeypatch) -> None:
+def test_a_name_that_is_no_modules_is_refused_with_where_it_was_said(
+    name: str, monkeypatch
+) -> None:
     with pytest.raises(InputError, match="--allow-factory: must name modules"):
         consent_to([name])
     if name:
@@ -161,7 +163,9 @@ def test_types_for_checkers_only_do_not_hide_what_a_function_returns(
     tmp_path: Path, monkeypatch
 ) -> None:
     text = OWN.replace("def build()", "def build(size: 'Unknown' = 3)")
-    text = f"from __future__ import annotations\n{text}\n\ndef lost() -> Gone:\n    return build()\n"
+    text = (
+        f"from __future__ import annotations\n{text}\n\ndef lost() -> Gone:\n    return build()\n"
+    )
     (tmp_path / "own_typed.py").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     assert called(load_card(card(tmp_path, "own_typed:build"), Consent())).built is not None

@@ -75,7 +75,10 @@ architecture: {family: factory, input_shape: [1, 8, 8], classes: 3, factory: 'ke
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     torch.manual_seed(1)
-    state = {**nn.Conv2d(1, 4, 3).state_dict(prefix="conv."), **nn.Linear(4, 3).state_dict(prefix="fc.")}
+    state = {
+        **nn.Conv2d(1, 4, 3).state_dict(prefix="conv."),
+        **nn.Linear(4, 3).state_dict(prefix="fc."),
+    }
     torch.save(state, tmp_path / "weights.pt")
     (tmp_path / "key_nets.py").write_text(NETS.replace("WEIGHTS", str(tmp_path / "weights.pt")))
     (tmp_path / "key_parts.py").write_text(PARTS)
