@@ -59,6 +59,7 @@ def cuts(
         return
     table_console().print(_table(found.table))
     _print_uncounted(found.table)
+    _print_not_entered(found.table)
     for picture in found.pictures:
         click.echo(f"picture   {picture}")
 
@@ -93,3 +94,15 @@ def _print_uncounted(found: CutTable) -> None:
     click.echo("Not counted, and so not among the MACs:")
     for work in found.uncounted:
         click.echo(f"  {work.name} ({work.kind}): {work.kernel}, {work.times} x")
+
+
+def _print_not_entered(found: CutTable) -> None:
+    if not found.not_entered:
+        return
+    click.echo("Not entered, and so one operation each, with no cut inside:")
+    for closed in found.not_entered:
+        click.echo(f"  {closed.name} ({closed.forward}): {closed.reason}")
+    click.echo(
+        "To cut inside, let a forward decide nothing by the values of its input, or put what does"
+        " into a module of its own; what is around that module is then entered."
+    )
