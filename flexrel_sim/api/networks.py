@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flexrel_sim.measure.pruning_check import aim_warnings
+from flexrel_sim.networks import consent_to
 from flexrel_sim.report import result_folder
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile, load_scenario
 from flexrel_sim.study import check_all
@@ -44,6 +45,7 @@ def prune(
     output: str | os.PathLike[str],
     overrides: Mapping[str, Any] | None = None,
     since: str | os.PathLike[str] | None = None,
+    allow_factory: Iterable[str] = (),
 ) -> Shipped:
     """Prune a scenario's network and write it with its card.
 
@@ -57,6 +59,9 @@ def prune(
         Dotted paths and values that replace the file's.
     since
         Card of an earlier version; the bytes of an update from it are counted then.
+    allow_factory
+        Modules whose functions cards may call, such as ``torchvision.models``, beside those in
+        files under the scenario's folder and those that ``$FLEXREL_ALLOW_FACTORY`` lists.
 
     Returns
     -------
@@ -78,7 +83,7 @@ def prune(
 
     base = _own_point(scenario_file, scenario_file.scenario)
     own = base.points[0].scenario
-    checked = check_all(base)
+    checked = check_all(base, consent_to(allow_factory))
     shipped = ship(checked.specs[0], Path(output), None if since is None else Path(since))
     missed = aim_warnings(own.pruning, shipped.choice, partial(base.fault, base.points[0]))
     return replace(shipped, warnings=(*checked.warnings, *missed))
@@ -88,6 +93,7 @@ def export(
     file: str | os.PathLike[str],
     output: str | os.PathLike[str],
     overrides: Mapping[str, Any] | None = None,
+    allow_factory: Iterable[str] = (),
 ) -> Told:
     """Write a scenario's pruned halves, its codec and scripts that run them.
 
@@ -99,6 +105,8 @@ def export(
         A folder; an earlier export in it is replaced, anything else is not.
     overrides
         Dotted paths and values that replace the file's.
+    allow_factory
+        As in `prune`.
 
     Returns
     -------
@@ -115,7 +123,8 @@ def export(
         If the network can't be pruned or exported. Nothing is written then.
     """
     scenario_file = load_scenario(Path(file), overrides)
-    spec = check_all(_own_point(scenario_file, scenario_file.scenario)).specs[0]
+    own = _own_point(scenario_file, scenario_file.scenario)
+    spec = check_all(own, consent_to(allow_factory)).specs[0]
     from flexrel_sim.export import EXPORT_NAMES, write_export  # noqa: PLC0415 - as above
 
     with result_folder(Path(output), EXPORT_NAMES) as folder:
@@ -128,6 +137,7 @@ def train_bottleneck(
     size: tuple[int, int],
     recipe: BottleneckTraining,
     after_epoch: Callable[[int, float], None] | None = None,
+    allow_factory: Iterable[str] = (),
 ) -> BottleneckCard:
     """Train an encoder and a decoder for a scenario's pruned network and cut.
 
@@ -143,6 +153,8 @@ def train_bottleneck(
         How long and how fast.
     after_epoch
         Called with the epoch, from 1, and its mean loss.
+    allow_factory
+        As in `prune`.
 
     Returns
     -------
@@ -162,7 +174,7 @@ def train_bottleneck(
     scenario = scenario_file.scenario
     split = scenario.split.model_copy(update={"bottleneck": None})
     own = _own_point(scenario_file, scenario.model_copy(update={"split": split}))
-    spec = check_all(own).specs[0]
+    spec = check_all(own, consent_to(allow_factory)).specs[0]
     from flexrel_sim.measure.bottleneck import make_bottleneck  # noqa: PLC0415 - as above
 
     return make_bottleneck(spec, Path(output), size, recipe, after_epoch)
@@ -172,6 +184,7 @@ def cuts(
     file: str | os.PathLike[str],
     output: str | os.PathLike[str] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    allow_factory: Iterable[str] = (),
 ) -> Cuts:
     """List every cut of a scenario's network, and draw them.
 
@@ -184,6 +197,8 @@ def cuts(
         ``cuts.svg``; nothing is drawn when absent.
     overrides
         Dotted paths and values that replace the file's.
+    allow_factory
+        As in `prune`.
 
     Returns
     -------
@@ -202,7 +217,7 @@ def cuts(
     scenario_file = load_scenario(Path(file), overrides)
     from flexrel_sim.measure.cutting import scenario_cuts  # noqa: PLC0415 - torch is a second
 
-    table = scenario_cuts(scenario_file)
+    table = scenario_cuts(scenario_file, consent_to(allow_factory))
     if output is None:
         return Cuts(table, ())
     from flexrel_sim.plots.cuts import draw_cuts  # noqa: PLC0415 - matplotlib is half a second

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flexrel_sim.networks import consent_to
 from flexrel_sim.profile import load_profile
 from flexrel_sim.report import TRACES_NAME, result_folder, write_tables
 from flexrel_sim.scenario import load_scenario, load_system_scenario
@@ -53,6 +54,7 @@ def run(
     overrides: Mapping[str, Any] | None = None,
     workers: int | None = None,
     progress: Progress = silent,
+    allow_factory: Iterable[str] = (),
 ) -> Run:
     """Run a scenario or study and write its results.
 
@@ -68,6 +70,9 @@ def run(
         Processes to use, all cores when absent; figures don't depend on it.
     progress
         Shows how far the work has come.
+    allow_factory
+        Modules whose functions the cards may call, such as ``torchvision.models``, beside those in
+        files under the scenario's folder and those that ``$FLEXREL_ALLOW_FACTORY`` lists.
 
     Returns
     -------
@@ -83,10 +88,12 @@ def run(
     WorkError
         If the work fails. Whatever is raised, an earlier result stays as it was.
     """
-    scenario_file = load_scenario(Path(file), overrides)
+    scenario_file, consent = load_scenario(Path(file), overrides), consent_to(allow_factory)
     count = workers or os.cpu_count() or 1
     target = Path(output or Path("results") / scenario_file.scenario.name)
-    return _written(target, lambda traces: run_study(scenario_file, count, progress, traces))
+    return _written(
+        target, lambda traces: run_study(scenario_file, count, progress, traces, consent)
+    )
 
 
 def simulate(  # noqa: PLR0913, PLR0917 - one per option of the command
@@ -137,6 +144,7 @@ def compare(
     output: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     progress: Progress = silent,
+    allow_factory: Iterable[str] = (),
 ) -> Path:
     """Compare criteria on many networks and seeds, and write curves, tables and pictures.
 
@@ -150,6 +158,8 @@ def compare(
         Processes to use, all cores when absent; figures don't depend on it.
     progress
         Shows how far the work has come.
+    allow_factory
+        As in `run`.
 
     Returns
     -------
@@ -169,7 +179,7 @@ def compare(
     from flexrel_sim.report.comparison import write_comparison  # noqa: PLC0415
 
     started = time.monotonic()
-    loaded = load_comparison(Path(file))
+    loaded = load_comparison(Path(file), consent_to(allow_factory))
     target = Path(output or Path("results") / loaded.scenario.name)
     with result_folder(target) as folder:
         result = run_comparison(loaded, workers or os.cpu_count() or 1, progress)

@@ -11,6 +11,8 @@ import click
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from flexrel_sim.cli.consent import allow_factory_option
+
 if TYPE_CHECKING:
     from flexrel_sim.placement import Cut, CutTable
 
@@ -33,7 +35,14 @@ __all__ = ["cuts"]
     help="Replace a key of the scenario, such as model.network=other.yaml; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the table as one JSON object.")
-def cuts(file: Path, output: Path | None, settings: tuple[str, ...], as_json: bool) -> None:
+@allow_factory_option
+def cuts(
+    file: Path,
+    output: Path | None,
+    settings: tuple[str, ...],
+    as_json: bool,
+    allow_factory: tuple[str, ...],
+) -> None:
     """List every cut of the network of the scenario in FILE.
 
     Tells what crosses, and the MACs and bytes of weights on both sides. The sweep is left out;
@@ -43,12 +52,14 @@ def cuts(file: Path, output: Path | None, settings: tuple[str, ...], as_json: bo
     from flexrel_sim.cli.show import table_console
     from flexrel_sim.scenario import parse_override
 
-    found = api.cuts(file, output, dict(parse_override(text) for text in settings))
+    overrides = dict(parse_override(text) for text in settings)
+    found = api.cuts(file, output, overrides, allow_factory)
     if as_json:
         click.echo(json.dumps(asdict(found.table)))
         return
     table_console().print(_table(found.table))
     _print_uncounted(found.table)
+    _print_not_entered(found.table)
     for picture in found.pictures:
         click.echo(f"picture   {picture}")
 
@@ -83,3 +94,15 @@ def _print_uncounted(found: CutTable) -> None:
     click.echo("Not counted, and so not among the MACs:")
     for work in found.uncounted:
         click.echo(f"  {work.name} ({work.kind}): {work.kernel}, {work.times} x")
+
+
+def _print_not_entered(found: CutTable) -> None:
+    if not found.not_entered:
+        return
+    click.echo("Not entered, and so one operation each, with no cut inside:")
+    for closed in found.not_entered:
+        click.echo(f"  {closed.name} ({closed.forward}): {closed.reason}")
+    click.echo(
+        "To cut inside, let a forward decide nothing by the values of its input, or put what does"
+        " into a module of its own; what is around that module is then entered."
+    )

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from flexrel_sim.cli.consent import allow_factory_option
+
 __all__ = ["export"]
 
 _PATH = click.Path(path_type=Path)
@@ -21,7 +23,10 @@ _PATH = click.Path(path_type=Path)
     metavar="PATH=VALUE",
     help="Replace a key of the scenario, such as split.cut=pool1; may be repeated.",
 )
-def export(file: Path, output: Path, settings: tuple[str, ...]) -> None:
+@allow_factory_option
+def export(
+    file: Path, output: Path, settings: tuple[str, ...], allow_factory: tuple[str, ...]
+) -> None:
     """Export both halves of the pruned network of the scenario in FILE.
 
     Writes ONNX files, torch.export programs, the codec, a model card and two scripts that need
@@ -30,7 +35,8 @@ def export(file: Path, output: Path, settings: tuple[str, ...]) -> None:
     from flexrel_sim import api
     from flexrel_sim.scenario import parse_override
 
-    told = api.export(file, output, dict(parse_override(text) for text in settings))
+    overrides = dict(parse_override(text) for text in settings)
+    told = api.export(file, output, overrides, allow_factory)
     accuracy = told.accuracy
     interval = f"[{accuracy.low:.4f}, {accuracy.high:.4f}]"
     click.echo(f"accuracy  {accuracy.value:.4f} {interval}")

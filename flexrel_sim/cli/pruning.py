@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flexrel_sim.cli.consent import allow_factory_option
+
 if TYPE_CHECKING:
     from flexrel_sim.measure.shipping import Shipped
 
@@ -33,7 +35,14 @@ _PATH = click.Path(path_type=Path)
     metavar="CARD",
     help="Card of an earlier version: print the bytes of an update from it.",
 )
-def prune(file: Path, output: Path, settings: tuple[str, ...], since: Path | None) -> None:
+@allow_factory_option
+def prune(
+    file: Path,
+    output: Path,
+    settings: tuple[str, ...],
+    since: Path | None,
+    allow_factory: tuple[str, ...],
+) -> None:
     """Prune the network of the scenario in FILE, and write it with its card.
 
     Its sweep is left out. Prints accuracy, weights, MACs and bytes before and after.
@@ -41,7 +50,8 @@ def prune(file: Path, output: Path, settings: tuple[str, ...], since: Path | Non
     from flexrel_sim import api
     from flexrel_sim.scenario import parse_override
 
-    _show(api.prune(file, output, dict(parse_override(text) for text in settings), since))
+    overrides = dict(parse_override(text) for text in settings)
+    _show(api.prune(file, output, overrides, since, allow_factory))
 
 
 @click.command()
@@ -50,7 +60,10 @@ def prune(file: Path, output: Path, settings: tuple[str, ...], since: Path | Non
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Processes to use; all cores by default."
 )
-def compare(file: Path, output: Path | None, workers: int | None) -> None:
+@allow_factory_option
+def compare(
+    file: Path, output: Path | None, workers: int | None, allow_factory: tuple[str, ...]
+) -> None:
     """Compare pruning criteria on many networks and seeds, as FILE says.
 
     What was computed before is not computed again: an interrupted comparison goes on.
@@ -58,7 +71,7 @@ def compare(file: Path, output: Path | None, workers: int | None) -> None:
     from flexrel_sim import api
     from flexrel_sim.cli.show import progress
 
-    folder = api.compare(file, output, workers, progress)
+    folder = api.compare(file, output, workers, progress, allow_factory)
     click.echo(f"report    {folder / 'report.md'}")
     for picture in sorted(folder.glob("*.png")):
         click.echo(f"picture   {picture}")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from flexrel_sim.cli.consent import allow_factory_option
+
 if TYPE_CHECKING:
     from flexrel_sim.api import Run
 
@@ -48,8 +50,14 @@ def _common_options(function: F) -> F:
 @click.command()
 @click.argument("file", type=_PATH)
 @_common_options
+@allow_factory_option
 def run(
-    file: Path, settings: tuple[str, ...], output: Path | None, workers: int | None, as_json: bool
+    file: Path,
+    settings: tuple[str, ...],
+    output: Path | None,
+    workers: int | None,
+    as_json: bool,
+    allow_factory: tuple[str, ...],
 ) -> None:
     """Run the scenario or study in FILE."""
     from flexrel_sim import api
@@ -57,7 +65,8 @@ def run(
     from flexrel_sim.scenario import parse_override
 
     overrides = dict(parse_override(text) for text in settings)
-    _show(api.run(file, output, overrides, workers, progress), as_json=as_json)
+    finished = api.run(file, output, overrides, workers, progress, allow_factory)
+    _show(finished, as_json=as_json)
 
 
 @click.command()

@@ -13,7 +13,7 @@ __all__ = ["schema", "validate"]
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def validate(files: tuple[Path, ...]) -> None:
-    """Check FILES, scenarios and comparisons, without running them.
+    """Check FILES, scenarios and comparisons, without running them or any code of a card.
 
     Of a dataset that is not installed, all is checked that is known without its files.
     """
@@ -39,7 +39,8 @@ def _checked(file: Path) -> tuple[int, str]:
 
     if {"pairs", "tracks"} & set(read_yaml(file).data):
         comparison = load_comparison(file, need_data=False)
-        count, what, warnings = comparison.curves, "curve", comparison.missing
+        warnings = [*comparison.missing, *comparison.warnings]
+        count, what = comparison.curves, "curve"
     else:
         scenario_file = load_scenario(file)
         warnings = check_all(scenario_file, need_data=False).warnings

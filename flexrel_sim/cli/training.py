@@ -7,13 +7,16 @@ from pathlib import Path
 
 import click
 
+from flexrel_sim.cli.consent import allow_factory_option
+
 __all__ = ["train", "train_bottleneck"]
 
 
 @click.command()
 @click.argument("card", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Replace an existing checkpoint and its record.")
-def train(card: Path, force: bool) -> None:
+@allow_factory_option
+def train(card: Path, force: bool, allow_factory: tuple[str, ...]) -> None:
     """Train the network on CARD.
 
     Without a checkpoint, writes it and records it on the card. With one, trains again, says
@@ -25,13 +28,14 @@ def train(card: Path, force: bool) -> None:
     from flexrel_sim.files import write_whole
     from flexrel_sim.networks import (
         CheckpointRecord,
+        consent_to,
         load_card,
         training_dataset,
         write_checkpoint_record,
     )
     from flexrel_sim.training import train_network
 
-    card_file = load_card(card)
+    card_file = load_card(card, consent_to(allow_factory))
     if card_file.card.training is None:
         raise InputError(
             f"{card}: training: is missing, the network came trained; add a recipe to train it anew"
@@ -42,6 +46,7 @@ def train(card: Path, force: bool) -> None:
         card_file.card,
         training_dataset(card_file),
         lambda epoch, loss: click.echo(f"epoch {epoch}: loss {loss:.4f}", err=True),
+        card_file.consent,
     )
     accuracy = trained.held_out_correct / trained.held_out_samples
     digest = hashlib.sha256(trained.checkpoint).hexdigest()
@@ -75,8 +80,15 @@ def train(card: Path, force: bool) -> None:
 @click.option("--stride", default=1, type=click.IntRange(1), help="Keep one pixel in so many.")
 @click.option("--epochs", default=20, type=click.IntRange(1, 10_000), help="Passes.")
 @click.option("--seed", default=0, type=click.IntRange(0), help="Seed of training.")
-def train_bottleneck(
-    scenario: Path, file: Path, channels: int, stride: int, epochs: int, seed: int
+@allow_factory_option
+def train_bottleneck(  # noqa: PLR0913, PLR0917 - one per option of the command
+    scenario: Path,
+    file: Path,
+    channels: int,
+    stride: int,
+    epochs: int,
+    seed: int,
+    allow_factory: tuple[str, ...],
 ) -> None:
     """Train an encoder and a decoder for the cut of SCENARIO.
 
@@ -92,6 +104,7 @@ def train_bottleneck(
         (channels, stride),
         BottleneckTraining(epochs=epochs, seed=seed),
         lambda epoch, loss: click.echo(f"epoch {epoch}: loss {loss:.4f}", err=True),
+        allow_factory,
     )
     record = card.checkpoint
     accuracy, samples = record.held_out_accuracy, record.held_out_samples

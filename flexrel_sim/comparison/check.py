@@ -18,7 +18,14 @@ from flexrel_sim.errors import (
 )
 from flexrel_sim.measure.data_check import data_faults
 from flexrel_sim.measure.pruning_check import Tell, network_faults, pruning_faults
-from flexrel_sim.networks import CardFile, load_card, outline, training_dataset
+from flexrel_sim.networks import (
+    CardFile,
+    Consent,
+    called,
+    load_card,
+    outline,
+    training_dataset,
+)
 from flexrel_sim.scenario import YamlSource, did_you_mean, load_model, read_yaml
 from flexrel_sim.scenario.source import KeyPath
 
@@ -44,6 +51,10 @@ class ComparisonFile:
         The datasets that training sees, and that all other samples come from, by the same paths.
     missing
         Datasets that are not installed: of them only sizes and shapes are known, and checked.
+    consent
+        Which factories may be called; None where the file is only looked at.
+    warnings
+        What was not checked.
     """
 
     file: Path
@@ -52,6 +63,8 @@ class ComparisonFile:
     trained_on: dict[str, DatasetInfo] = field(default_factory=dict)
     deployed_on: dict[str, DatasetInfo] = field(default_factory=dict)
     missing: list[Fault] = field(default_factory=list)
+    consent: Consent | None = None
+    warnings: list[Fault] = field(default_factory=list)
 
     @property
     def curves(self) -> int:
@@ -65,13 +78,18 @@ class ComparisonFile:
         )
 
 
-def load_comparison(file: Path, *, need_data: bool = True) -> ComparisonFile:
+def load_comparison(
+    file: Path, consent: Consent | None = None, *, need_data: bool = True
+) -> ComparisonFile:
     """Read a comparison.
 
     Parameters
     ----------
     file
         A YAML file.
+    consent
+        Which factories may be called, beside those in files under the folders of the comparison
+        and the cards. None to call none: what only a call would tell is then a warning.
     need_data
         Whether a dataset that is not installed is a fault; where not, the comparison is checked as
         far as it can be without, and `ComparisonFile.missing` tells of it.
@@ -88,7 +106,8 @@ def load_comparison(file: Path, *, need_data: bool = True) -> ComparisonFile:
         With every fault.
     """
     source = read_yaml(file)
-    found = ComparisonFile(file, load_model(ComparisonScenario, file))
+    allowed = consent and consent.beside(file.parent)
+    found = ComparisonFile(file, load_model(ComparisonScenario, file), consent=allowed)
     # Where a label is wrong, nobody taking part is only what follows.
     faults = [*_label_faults(found.scenario, source)] or [*_idle_faults(found.scenario, source)]
     faults += _owner_faults(found.scenario, source)
@@ -130,11 +149,16 @@ def _pair_faults(
         remedy = "give the path of a card, relative to this file"
         return [source.fault(key, "must be the card of a network", str(path), remedy)]
     try:
-        card_file = found.cards.get(pair.network) or load_card(path)
+        card_file = found.cards.get(pair.network) or load_card(path, found.consent)
         if card_file.card.training is None:
             rule = "must have a training recipe: it is trained for every seed"
             return [source.fault(key, rule, str(path), "add one, or name another network")]
-        outline(card_file)
+        if found.consent is not None and card_file.built is None:
+            card_file = called(card_file, fresh=True)
+        if _is_known(card_file):
+            outline(card_file)
+        else:
+            found.warnings.append(_unseen_warning(card_file, key, source))
         trained_on = found.trained_on.get(pair.network) or training_dataset(
             card_file, found.missing
         )
@@ -155,6 +179,19 @@ def _pair_faults(
 
     data = found.scenario.data.model_copy(update={"deployment": pair.deployment})
     return data_faults(data, card_file, own or trained_on, tell)
+
+
+def _is_known(card_file: CardFile) -> bool:
+    return not card_file.is_code or card_file.built is not None
+
+
+def _unseen_warning(card_file: CardFile, key: KeyPath, source: YamlSource) -> Fault:
+    factory = getattr(card_file.card.architecture, "factory", None)
+    rule = (
+        "has a factory, which is code and is not run to check it; not checked: that it gives a"
+        " network for these images and classes, the layers that pruning names, what tracks keep"
+    )
+    return source.fault(key, rule, factory, "'flexrel-sim compare' checks it before it starts")
 
 
 def _entry_teller(entry_at: int, source: YamlSource) -> Tell:
@@ -191,7 +228,8 @@ def _run_faults(
     for pair in pairs:
         if pair.network in found.cards:
             card_file = found.cards[pair.network]
-            yield from network_faults(settings, _CUT, card_file, outline(card_file), tell)
+            parts = outline(card_file) if _is_known(card_file) else None
+            yield from network_faults(settings, _CUT, card_file, parts, tell)
 
 
 def _owner_faults(scenario: ComparisonScenario, source: YamlSource) -> Iterator[Fault]:

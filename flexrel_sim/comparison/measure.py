@@ -17,7 +17,7 @@ from flexrel_sim.comparison.schema import Entry, Pair, Track
 from flexrel_sim.comparison.settings import merged
 from flexrel_sim.datasets import DatasetInfo, evaluation_samples
 from flexrel_sim.files import write_whole
-from flexrel_sim.networks import Card
+from flexrel_sim.networks import Card, Consent
 from flexrel_sim.networks.answers import share_correct
 from flexrel_sim.networks.build import build_network
 from flexrel_sim.pruning.auto import choose
@@ -54,6 +54,8 @@ class Subject:
         Seed of training.
     checkpoint
         Where the trained weights are kept; trained and written if missing.
+    consent
+        Which factories may be called.
     """
 
     card: Card
@@ -63,6 +65,7 @@ class Subject:
     deployed_on: DatasetInfo
     seed: int
     checkpoint: Path
+    consent: Consent | None = None
 
     @cached_property
     def network(self) -> nn.Module:
@@ -71,8 +74,9 @@ class Subject:
         recipe = self.card.training.model_copy(update={"seed": self.seed})
         card = self.card.model_copy(update={"training": recipe})
         if not self.checkpoint.exists():
-            write_whole(self.checkpoint, train_network(card, self.trained_on).checkpoint)
-        network = build_network(card.architecture)
+            trained = train_network(card, self.trained_on, consent=self.consent)
+            write_whole(self.checkpoint, trained.checkpoint)
+        network = build_network(card.architecture, self.consent)
         network.load_state_dict(load_tensors(self.checkpoint.read_bytes()))
         return network.eval().requires_grad_(False)
 

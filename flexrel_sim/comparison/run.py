@@ -17,7 +17,7 @@ from flexrel_sim.comparison.settings import takes_part
 from flexrel_sim.datasets import DatasetInfo
 from flexrel_sim.files import write_whole
 from flexrel_sim.measure import cache_folder, code_digest
-from flexrel_sim.networks import Card
+from flexrel_sim.networks import Card, CardFile, Consent, network_digests
 from flexrel_sim.study import Progress
 from flexrel_sim.study.executor import run_tasks
 
@@ -49,6 +49,8 @@ class _Task:
     deployed_on: DatasetInfo
     seed: int
     folder: Path
+    consent: Consent | None
+    built: dict[str, str]
 
 
 def compare(file: ComparisonFile, workers: int, progress: Progress) -> Comparison:
@@ -80,6 +82,8 @@ def compare(file: ComparisonFile, workers: int, progress: Progress) -> Compariso
             file.deployed_on[pair.network],
             seed,
             folder,
+            file.cards[pair.network].consent,
+            _built(file.cards[pair.network]),
         )
         for seed in scenario.seeds
         for pair in scenario.pairs
@@ -120,6 +124,7 @@ def _measure(task: _Task) -> list[Curve]:
                     task.deployed_on,
                     task.seed,
                     _checkpoint(task),
+                    task.consent,
                 )
             with one_thread():
                 curve = subject.curve(entry, track)
@@ -150,7 +155,12 @@ def _key(task: _Task, entry: Entry, track: Track) -> str:
 
 def _recipe(task: _Task) -> dict[str, Any]:
     recipe = task.card.model_dump(exclude={"checkpoint": True, "training": {"dataset"}})
-    return recipe | {"dataset": _named(task.trained_on)}
+    return recipe | {"dataset": _named(task.trained_on)} | task.built
+
+
+def _built(card_file: CardFile) -> dict[str, str]:
+    """Give the hashes of what a factory builds: its name does not tell."""
+    return network_digests(card_file) if card_file.is_code else {}
 
 
 def _named(dataset: DatasetInfo) -> str:

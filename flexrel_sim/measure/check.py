@@ -17,6 +17,7 @@ from flexrel_sim.errors import (
 )
 from flexrel_sim.measure.codec_check import bottleneck_of, codec_faults
 from flexrel_sim.measure.data_check import data_faults, missing_data
+from flexrel_sim.measure.factory_check import unseen_warning
 from flexrel_sim.measure.pruning_check import (
     Tell,
     network_faults,
@@ -28,6 +29,8 @@ from flexrel_sim.measure.spec import MeasureSpec, make_spec
 from flexrel_sim.measure.split_check import cut_faults, split_warnings, target_of
 from flexrel_sim.networks import (
     CardFile,
+    Consent,
+    called,
     checkpoint_file,
     load_card,
     outline,
@@ -49,7 +52,8 @@ class Checked:
     Parameters
     ----------
     specs
-        What to measure, one per point; empty if anything is wrong.
+        What to measure, one per point; empty if anything is wrong, and without the points whose
+        network is not known because its factory was not called.
     warnings
         What is right and perhaps not meant.
     """
@@ -58,13 +62,21 @@ class Checked:
     warnings: list[Fault] = field(default_factory=list)
 
 
-def check(scenario_file: ScenarioFile[Scenario], *, need_data: bool = True) -> Checked:
+def check(
+    scenario_file: ScenarioFile[Scenario],
+    consent: Consent | None = None,
+    *,
+    need_data: bool = True,
+) -> Checked:
     """Check every point of a scenario against what there is.
 
     Parameters
     ----------
     scenario_file
         A scenario whose own rules hold.
+    consent
+        Which factories may be called, those in files under the scenario's folder, too. None to
+        call none: what only a call would tell is then a warning.
     need_data
         Whether a dataset of the catalogue that is not installed is a fault. Where not, it is a
         warning, and all is checked that is known of the dataset without its files.
@@ -78,9 +90,11 @@ def check(scenario_file: ScenarioFile[Scenario], *, need_data: bool = True) -> C
     ------
     ScenarioError
         With every fault: an unknown network, dataset, criterion or cut; a checkpoint that is
-        missing or truncated; too many samples; settings that contradict each other.
+        missing or truncated; too many samples; settings that contradict each other; a factory that
+        there is no consent to, or that gives no network.
     """
     faults: list[Fault] = []
+    consent = consent and consent.beside(scenario_file.folder)
     checked = Checked()
     cards: dict[Path, CardFile | None] = {}
     # A user's dataset is read and hashed when it is opened: once, not for every point.
@@ -89,7 +103,7 @@ def check(scenario_file: ScenarioFile[Scenario], *, need_data: bool = True) -> C
         tell = _Teller(scenario_file, point)
         file = scenario_file.folder / point.scenario.model.network
         if file not in cards:
-            cards[file] = _card(file, tell, faults)
+            cards[file] = _card(file, consent, tell, faults)
         card_file = cards[file]
         pruning, cut = point.scenario.pruning, point.scenario.split.cut
         faults += pruning_faults(pruning, cut, tell)
@@ -105,15 +119,21 @@ def check(scenario_file: ScenarioFile[Scenario], *, need_data: bool = True) -> C
         faults += data_faults(point.scenario.data, card_file, dataset, tell)
         if tunes and own is not None:
             faults += _tuning_faults(pruning, card_file, own, tell)
-        parts = outline(card_file)
+        unseen = card_file.is_code and card_file.built is None
+        parts = None if unseen else outline(card_file)
         faults += cut_faults(point.scenario, card_file.card.name, parts, tell)
         faults += codec_faults(point.scenario, card_file.card.architecture.input_shape, tell)
         faults += network_faults(pruning, cut, card_file, parts, tell)
         checked.warnings += pruning_warnings(pruning, tell)
-        checked.warnings += pattern_warnings(pruning, parts, tell)
+        if parts is None:
+            checked.warnings.append(
+                unseen_warning(point.scenario, card_file, scenario_file.folder, tell)
+            )
+        else:
+            checked.warnings += pattern_warnings(pruning, parts, tell)
         checked.warnings += split_warnings(point.scenario, tell)
         target = target_of(point.scenario, scenario_file.folder, tell, faults)
-        if not faults and isinstance(dataset, DatasetInfo):
+        if not faults and not unseen and isinstance(dataset, DatasetInfo):
             trained_on = own if tunes and isinstance(own, DatasetInfo) else None
             spec = make_spec(point.scenario, card_file, dataset, trained_on, target=target)
             found = bottleneck_of(spec, scenario_file.folder, tell, faults)
@@ -135,7 +155,7 @@ class _Teller:
         return self.scenario_file.fault(self.point, path, rule, value, remedy)
 
 
-def _card(file: Path, tell: Tell, faults: list[Fault]) -> CardFile | None:
+def _card(file: Path, consent: Consent | None, tell: Tell, faults: list[Fault]) -> CardFile | None:
     path = "model.network"
     if not file.is_file():
         known = [str(card.name) for card in sorted(file.parent.glob("*.yaml"))]
@@ -144,9 +164,12 @@ def _card(file: Path, tell: Tell, faults: list[Fault]) -> CardFile | None:
         faults.append(tell(path, "must be the card of a network", str(file), near))
         return None
     try:
-        card_file = load_card(file)
+        card_file = load_card(file, consent)
         checkpoint_file(card_file)
-        outline(card_file)
+        if consent is not None:
+            card_file = called(card_file)
+        if not card_file.is_code:
+            outline(card_file)
     except ScenarioError as error:
         faults += error.faults
     except CheckpointError as error:

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import torch
 
-from flexrel_sim.errors import CheckpointError, ScenarioError, WorkError
+from flexrel_sim.errors import ScenarioError, WorkError
 from flexrel_sim.measure.check import check
 from flexrel_sim.measure.pruned import prune_point, samples_of
-from flexrel_sim.networks import CardFile, load_card
-from flexrel_sim.networks.build import build_network, load_network
+from flexrel_sim.networks import CardFile, Consent, load_card
+from flexrel_sim.networks.build import build_network, built_network, load_network
 from flexrel_sim.partition import cut_table, trace
 from flexrel_sim.placement import CutTable
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile
@@ -19,7 +19,9 @@ from flexrel_sim.threads import one_thread
 __all__ = ["scenario_cuts"]
 
 
-def scenario_cuts(scenario_file: ScenarioFile[Scenario]) -> CutTable:
+def scenario_cuts(
+    scenario_file: ScenarioFile[Scenario], consent: Consent | None = None
+) -> CutTable:
     """List the cuts of the network of a scenario, its sweep left out.
 
     Parameters
@@ -27,6 +29,8 @@ def scenario_cuts(scenario_file: ScenarioFile[Scenario]) -> CutTable:
     scenario_file
         A scenario whose own rules hold. Where it removes filters, the network is pruned first;
         else only its card is read, and it needs no checkpoint.
+    consent
+        Which factories may be called, beside those in files under the scenario's folder.
 
     Returns
     -------
@@ -38,15 +42,16 @@ def scenario_cuts(scenario_file: ScenarioFile[Scenario]) -> CutTable:
     ScenarioError
         If the network, or a setting that pruning needs, is wrong.
     CheckpointError
-        If a factory can't give the network, or a checkpoint that is needed is missing.
+        If a factory may not be called, or can't give the network, or a checkpoint that is needed
+        is missing.
     WorkError
         If the network can't be pruned, or fails on an image.
     """
-    scenario = scenario_file.scenario
+    scenario, consent = scenario_file.scenario, consent or Consent()
     base = replace(scenario_file, points=(Point(0, {}, scenario),))
     pruning = scenario.pruning
     if pruning.prunes and (pruning.granularity == "filters" or pruning.cut_ratio):
-        spec = check(base).specs[0]
+        spec = check(base, consent).specs[0]
         with one_thread():
             try:
                 network = prune_point(spec, load_network(spec.card_file), samples_of(spec)).network
@@ -60,7 +65,7 @@ def scenario_cuts(scenario_file: ScenarioFile[Scenario]) -> CutTable:
             base.points[0], "model.network", "must be the card of a network", str(file), remedy
         )
         raise ScenarioError([fault])
-    return _dense_cuts(load_card(file))
+    return _dense_cuts(load_card(file, consent.beside(scenario_file.folder)))
 
 
 def _image(card_file: CardFile) -> list[int]:
@@ -73,14 +78,11 @@ def _dense_cuts(card_file: CardFile) -> CutTable:
     shape = (1, *_image(card_file))
     if card.pruned:
         return cut_table(trace(load_network(card_file)), torch.zeros(shape))
-    if card.architecture.family != "factory":
+    if not card_file.is_code:
         with torch.device("meta"):
             network = build_network(card.architecture).eval()
             return cut_table(trace(network), torch.zeros(shape))
-    try:
-        network = build_network(card.architecture).eval()
-    except CheckpointError as error:
-        raise CheckpointError(f"{card_file.file}: {error}") from None
+    network = built_network(card_file)
     try:
         return cut_table(trace(network), torch.zeros(shape))
     except (RuntimeError, TypeError, ValueError) as error:

@@ -66,7 +66,7 @@ def pruning_faults(pruning: PruningSection, cut: str, tell: Tell) -> Iterator[Fa
 
 
 def network_faults(
-    pruning: PruningSection, cut: str, card_file: CardFile, parts: Outline, tell: Tell
+    pruning: PruningSection, cut: str, card_file: CardFile, parts: Outline | None, tell: Tell
 ) -> Iterator[Fault]:
     """Find what is wrong with a pruning section for its network.
 
@@ -75,7 +75,7 @@ def network_faults(
     pruning, cut
         As in `pruning_faults`.
     card_file, parts
-        The network, and what can be pruned of it.
+        The network, and what can be pruned of it; None where that is not known.
     tell
         Makes a fault at a key.
 
@@ -84,13 +84,11 @@ def network_faults(
     Fault
         Every fault.
     """
-    yield from _layer_faults(pruning, card_file, parts, tell)
-    yield from _ratio_faults(pruning, parts, tell)
-    yield from _cut_ratio_faults(pruning, cut, parts, tell)
-    inputs, size = _patterned(pruning, parts)
-    if inputs and all(count < size for count in inputs.values()):
-        rule = f"fits no layer of {card_file.card.name!r}: none has {size} inputs"
-        yield tell("pruning.pattern", rule, pruning.pattern, "remove it, or give a ratio")
+    if parts is not None:
+        yield from _layer_faults(pruning, card_file, parts, tell)
+        yield from _ratio_faults(pruning, parts, tell)
+        yield from _cut_ratio_faults(pruning, cut, parts, tell)
+        yield from _fit_faults(pruning, card_file, parts, tell)
     shape = pruning.granularity == "filters" or pruning.cut_ratio > 0
     if pruning.prunes and shape and card_file.card.architecture.family == "vit":
         rule = "can't be 'filters' for a vision transformer: all its blocks and heads share them"
@@ -99,6 +97,15 @@ def network_faults(
         rule = f"needs a training recipe on the card of {card_file.card.name!r}"
         path = "pruning.schedule.fine_tuning.epochs"
         yield tell(path, rule, pruning.schedule.fine_tuning.epochs, "add one, or set 0")
+
+
+def _fit_faults(
+    pruning: PruningSection, card_file: CardFile, parts: Outline, tell: Tell
+) -> Iterator[Fault]:
+    inputs, size = _patterned(pruning, parts)
+    if inputs and all(count < size for count in inputs.values()):
+        rule = f"fits no layer of {card_file.card.name!r}: none has {size} inputs"
+        yield tell("pruning.pattern", rule, pruning.pattern, "remove it, or give a ratio")
 
 
 def pruning_warnings(pruning: PruningSection, tell: Tell) -> Iterator[Fault]:

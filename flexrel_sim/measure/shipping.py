@@ -118,14 +118,14 @@ def ship(spec: MeasureSpec, checkpoint: Path, since: Path | None = None) -> Ship
         raise InputError(f"{checkpoint}: must be a .safetensors file; name it so")
     if not _NAME.fullmatch(checkpoint.stem):
         raise InputError(f"{checkpoint}: names the network; use letters, digits, '.', '_' and '-'")
-    own = (spec.card_file.file, checkpoint_file(spec.card_file))
+    own = [old for old in (spec.card_file.file, checkpoint_file(spec.card_file)) if old]
     if any(new.resolve() == old.resolve() for new in (checkpoint, card_file) for old in own):
         raise InputError(f"{checkpoint}: is the network that is pruned; name another file")
     if not checkpoint.parent.is_dir():
         raise InputError(f"{checkpoint.parent}: is no folder; make it, or name another file")
     if card_file.exists() and not _is_card(card_file):
         raise InputError(f"{card_file}: is there, and is no network's card; name another file")
-    earlier = None if since is None else earlier_version(since)
+    earlier = None if since is None else earlier_version(since, spec.card_file.consent)
     with one_thread():
         dense = load_network(spec.card_file)
         try:

@@ -165,7 +165,8 @@ def make_spec(
     scenario
         The point.
     card_file
-        Its network's card, with a recorded checkpoint.
+        Its network's card, with a recorded checkpoint; one with a factory has been through
+        `called`.
     dataset
         What `open_dataset` gave for the point; the one of the catalogue that it names when None.
     trained_on

@@ -34,7 +34,7 @@ _OF_ONE_CUT: Final[dict[str, tuple[str, str]]] = {
 """What may not be given where the cut is still to be chosen: why, and what is done instead."""
 
 
-def cut_faults(scenario: Scenario, network: str, parts: Outline, tell: Tell) -> list[Fault]:
+def cut_faults(scenario: Scenario, network: str, parts: Outline | None, tell: Tell) -> list[Fault]:
     """Find what is wrong with a cut.
 
     Parameters
@@ -42,7 +42,7 @@ def cut_faults(scenario: Scenario, network: str, parts: Outline, tell: Tell) -> 
     scenario
         One point.
     network, parts
-        Its network's name, and where that can be cut.
+        Its network's name, and where that can be cut; None where that is not known.
     tell
         Places a fault.
 
@@ -54,6 +54,8 @@ def cut_faults(scenario: Scenario, network: str, parts: Outline, tell: Tell) -> 
     cut = scenario.split.cut
     if cut == BEST:
         return _best_faults(scenario, tell)
+    if parts is None:
+        return []
     known = ("server", *parts.boundaries, "edge", BEST)
     if cut in known or cut in parts.blocks:
         return []

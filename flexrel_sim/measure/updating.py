@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from flexrel_sim.codec import WeightDtype, encode_update
 from flexrel_sim.errors import InputError
-from flexrel_sim.networks import load_card
+from flexrel_sim.networks import Consent, load_card
 from flexrel_sim.networks.build import load_network, weights_of
 from flexrel_sim.networks.weights import listed
 from flexrel_sim.partition import count, trace
@@ -34,13 +34,15 @@ class Update:
     head_bytes: int | None
 
 
-def earlier_version(card: Path) -> nn.Module:
+def earlier_version(card: Path, consent: Consent | None = None) -> nn.Module:
     """Load the version that is out there.
 
     Parameters
     ----------
     card
         The card that `prune` wrote beside it.
+    consent
+        Which factories may be called.
 
     Returns
     -------
@@ -58,7 +60,7 @@ def earlier_version(card: Path) -> nn.Module:
         raise InputError(f"{card}: is no card; name the .yaml beside the earlier version")
     if card.suffix == ".safetensors":
         raise InputError(f"{card}: is a checkpoint; name its card, {card.with_suffix('.yaml')}")
-    return load_network(load_card(card))
+    return load_network(load_card(card, consent))
 
 
 def update_between(

@@ -13,20 +13,25 @@ from flexrel_sim.networks.card import (
     training_faults,
     write_checkpoint_record,
 )
+from flexrel_sim.networks.consent import CONSENT_VARIABLE, Consent, consent_to
 from flexrel_sim.networks.digest import network_digests
-from flexrel_sim.networks.outline import Outline, outline
+from flexrel_sim.networks.outline import Outline, called, outline
 from flexrel_sim.networks.vgg import LayerPlan, vgg_plan
 
 __all__ = [
+    "CONSENT_VARIABLE",
     "FAMILIES",
     "Architecture",
     "Card",
     "CardFile",
     "CheckpointRecord",
+    "Consent",
     "LayerPlan",
     "Outline",
     "Training",
+    "called",
     "checkpoint_file",
+    "consent_to",
     "load_card",
     "network_digests",
     "outline",

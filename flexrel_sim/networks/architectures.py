@@ -250,9 +250,12 @@ class Factory(Inputs):
     family: Literal["factory"]
     """Family of networks; `flexrel-sim networks` lists them."""
     factory: str = Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
-    """`package.module:function`, which is imported and called; only name what you trust."""
+    """`package.module:function`, which says by its annotation that it returns a torch.nn.Module, or
+    a class of one. It is code that runs with your rights: only name what you trust."""
     arguments: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the function."""
+    trained: bool = False
+    """Whether the function itself gives trained weights, so that no checkpoint need be recorded."""
 
 
 Architecture = Annotated[

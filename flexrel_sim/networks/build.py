@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -23,8 +24,10 @@ from flexrel_sim.networks.architectures import (
     VisionTransformer,
 )
 from flexrel_sim.networks.card import CardFile, checkpoint_file
+from flexrel_sim.networks.consent import Consent
 from flexrel_sim.networks.efficientnet import build_efficientnet_lite0
 from flexrel_sim.networks.factory import build_by_factory
+from flexrel_sim.networks.fingerprint import network_sha256
 from flexrel_sim.networks.mobilenet import build_mobilenet
 from flexrel_sim.networks.modules import Preprocess, chain
 from flexrel_sim.networks.resnet import build_resnet
@@ -34,7 +37,10 @@ from flexrel_sim.networks.vgg_layers import build_torchvision_vgg, build_vgg
 from flexrel_sim.networks.vit import build_vit
 from flexrel_sim.networks.weights import fill, not_finite, read_tensors
 
-__all__ = ["build_network", "load_network", "weights_of"]
+__all__ = ["NETWORK", "build_network", "built_network", "load_network", "weights_of"]
+
+NETWORK: Final = "network_sha256"
+"""The digest by which a factory's network is known again."""
 
 _PREPROCESS = "preprocess"
 _WRAPPED = "network"
@@ -47,17 +53,18 @@ _BUILDERS: Final[dict[type[Inputs], Callable[[Any], nn.Module]]] = {
     EfficientNetLite0: build_efficientnet_lite0,
     SqueezeNet: build_squeezenet,
     VisionTransformer: build_vit,
-    Factory: build_by_factory,
 }
 
 
-def build_network(architecture: Architecture) -> nn.Module:
+def build_network(architecture: Architecture, consent: Consent | None = None) -> nn.Module:
     """Build a network with fresh weights.
 
     Parameters
     ----------
     architecture
         What it is made of.
+    consent
+        Which factories may be called; None for none.
 
     Returns
     -------
@@ -69,14 +76,17 @@ def build_network(architecture: Architecture) -> nn.Module:
     Raises
     ------
     CheckpointError
-        If a factory can't give a network.
+        If a factory may not be called, or can't give a network.
     """
-    network = _BUILDERS[type(architecture)](architecture)
+    if isinstance(architecture, Factory):
+        network = build_by_factory(architecture, consent)
+    else:
+        network = _BUILDERS[type(architecture)](architecture)
     return _preprocessed(network, architecture.preprocess)
 
 
 def load_network(card_file: CardFile) -> nn.Module:
-    """Build a network and load its checkpoint.
+    """Build a network and load its checkpoint, if it has one.
 
     Parameters
     ----------
@@ -91,14 +101,49 @@ def load_network(card_file: CardFile) -> nn.Module:
     Raises
     ------
     CheckpointError
-        If the checkpoint is missing, truncated, not the recorded one, or does not fit.
+        If the checkpoint is missing, truncated, not the recorded one, or does not fit; or a
+        factory may not be called, or gives another network than when it was checked.
     """
     file = checkpoint_file(card_file)
-    card = card_file.card
+    network = built_network(card_file)
+    if file is not None:
+        _fill(network, card_file, file)
+    if card_file.is_code:
+        _check_logits(network, card_file)
+    if card_file.built is not None and card_file.built.digests[NETWORK] != network_sha256(network):
+        raise CheckpointError(
+            f"{card_file.file}: architecture.factory: gave another network than when it was"
+            " checked; let it give the same one every time, and run again"
+        )
+    return network
+
+
+def built_network(card_file: CardFile) -> nn.Module:
+    """Build the network on a card, in evaluation mode; its checkpoint is not read.
+
+    Parameters
+    ----------
+    card_file
+        The network's card.
+
+    Raises
+    ------
+    CheckpointError
+        With the card's name, if a factory may not be called, or can't give a network.
+    """
     try:
-        network = build_network(card.architecture).eval()
+        if not card_file.is_code:
+            return build_network(card_file.card.architecture).eval()
+        # What a factory draws and no checkpoint holds is the same in every process.
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return build_network(card_file.card.architecture, card_file.consent).eval()
     except CheckpointError as error:
         raise CheckpointError(f"{card_file.file}: {error}") from None
+
+
+def _fill(network: nn.Module, card_file: CardFile, file: Path) -> None:
+    card = card_file.card
     again = f"train it with 'flexrel-sim train {card_file.file} --force'" if card.training else ""
     try:
         tensors = read_tensors(file)
@@ -118,9 +163,6 @@ def load_network(card_file: CardFile) -> nn.Module:
             f"{file}: checkpoint: does not fit the architecture on {card_file.file} ({error});"
             f" {remedy}"
         ) from None
-    if isinstance(card.architecture, Factory):
-        _check_logits(network, card_file)
-    return network
 
 
 def weights_of(network: nn.Module) -> nn.Module:
@@ -148,8 +190,8 @@ def _check_logits(network: nn.Module, card_file: CardFile) -> None:
             logits = network(torch.zeros(1, *architecture.input_shape))
         is_tensor = isinstance(logits, torch.Tensor)
         got = str(tuple(logits.shape)) if is_tensor else type(logits).__name__
-    except (RuntimeError, TypeError, ValueError) as error:
-        got = " ".join(str(error).split())
+    except Exception as error:  # noqa: BLE001 - a user's forward may raise anything
+        got = " ".join(f"{type(error).__name__}: {error}".split())
     if got != str(wanted):
         raise CheckpointError(
             f"{card_file.file}: architecture.classes: the network must give logits {wanted} for an"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import yaml
 from pydantic import ConfigDict, Field, create_model
@@ -18,9 +18,13 @@ from flexrel_sim.errors import (
     MissingDatasetError,
     ScenarioError,
 )
-from flexrel_sim.networks.architectures import ARCHITECTURES, Architecture
+from flexrel_sim.networks.architectures import ARCHITECTURES, Architecture, Factory
+from flexrel_sim.networks.consent import Consent
 from flexrel_sim.networks.packaged import PACKAGED, packaged_file
 from flexrel_sim.scenario import Section, YamlSource, load_model, read_yaml
+
+if TYPE_CHECKING:
+    from flexrel_sim.networks.outline import Built
 
 __all__ = [
     "Card",
@@ -83,7 +87,8 @@ class Card(Section):
     training: Training | None = None
     """How it is trained; absent for a network that came trained."""
     checkpoint: CheckpointRecord | None = None
-    """The checkpoint; absent before training, and for weights that come inside a package."""
+    """The checkpoint; absent before training, and for weights that come inside a package or that a
+    factory loads itself."""
     pruned: bool = False
     """Whether filters were removed: layers are then as small as the checkpoint's."""
 
@@ -99,11 +104,31 @@ class Card(Section):
 
 @dataclass(frozen=True)
 class CardFile:
-    """A card and where it was read from."""
+    """A card and where it was read from.
+
+    Parameters
+    ----------
+    file, card
+        Where, and what it says.
+    source
+        Its lines.
+    consent
+        Which factories may be called for it; None where none may, and the card is only looked at.
+        It goes where the card goes, into other processes, too.
+    built
+        What its factory gave when it was checked.
+    """
 
     file: Path
     card: Card
     source: YamlSource | None = field(default=None, compare=False, repr=False)
+    consent: Consent | None = field(default=None, compare=False, repr=False)
+    built: Built | None = None
+
+    @property
+    def is_code(self) -> bool:
+        """Whether a function builds the network: nothing is known of it until that is called."""
+        return isinstance(self.card.architecture, Factory)
 
     @property
     def checkpoint(self) -> Path:
@@ -117,13 +142,16 @@ class CardFile:
         return source.fault(tuple(path.split(".")), rule, value, remedy)
 
 
-def load_card(file: Path) -> CardFile:
-    """Read a card.
+def load_card(file: Path, consent: Consent | None = None) -> CardFile:
+    """Read a card; nothing that it names is imported or called.
 
     Parameters
     ----------
     file
         A YAML file.
+    consent
+        Which factories may be called later; those in files under the card's folder, too. None for
+        a card that is only looked at.
 
     Returns
     -------
@@ -140,7 +168,8 @@ def load_card(file: Path) -> CardFile:
     family = architecture.get("family") if isinstance(architecture, dict) else None
     # Faults are those of the family's own section, not of a union of all families.
     load_model(_CARDS.get(family, _UnknownCard) if isinstance(family, str) else _UnknownCard, file)
-    return CardFile(file, load_model(Card, file), source)
+    card = load_model(Card, file)
+    return CardFile(file, card, source, None if consent is None else consent.beside(file.parent))
 
 
 def training_dataset(card_file: CardFile, missing: list[Fault] | None = None) -> DatasetInfo:
@@ -230,7 +259,7 @@ _CARDS: Final[dict[str, type[Card]]] = {
 """A card whose architecture is of one family."""
 
 
-def checkpoint_file(card_file: CardFile) -> Path:
+def checkpoint_file(card_file: CardFile) -> Path | None:
     """Find a card's checkpoint, and make sure that it is the one the card records.
 
     Parameters
@@ -240,8 +269,8 @@ def checkpoint_file(card_file: CardFile) -> Path:
 
     Returns
     -------
-    pathlib.Path
-        The checkpoint.
+    pathlib.Path or None
+        The checkpoint; None where a factory gives trained weights and none is recorded.
 
     Raises
     ------
@@ -252,8 +281,16 @@ def checkpoint_file(card_file: CardFile) -> Path:
     if card.needs_package:
         return _packaged(card_file)
     file, train = card_file.checkpoint, f"train it with 'flexrel-sim train {card_file.file}'"
+    architecture = card.architecture
+    if record is None and isinstance(architecture, Factory) and architecture.trained:
+        if card.pruned:
+            rule = "needs the checkpoint that knows how many filters are left"
+            raise CheckpointError(f"{card_file.file}: pruned: {rule}; record it")
+        return None
     if record is None:
         remedy = train if card.training else "record its file and sha256, or add a training section"
+        if isinstance(architecture, Factory):
+            remedy += "; where the factory loads its weights, say architecture.trained: true"
         raise CheckpointError(f"{card_file.file}: checkpoint: is not recorded; {remedy}")
     if not file.is_file():
         remedy = f"restore it, or {train}" if card.training else "restore it"

@@ -1,24 +1,33 @@
-"""Networks that a function of an installed package builds."""
+"""Networks that a function of a user or of an installed package builds, where that is consented."""
 
 from __future__ import annotations
 
 import importlib
+import inspect
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 from torch import nn
 
 from flexrel_sim.errors import CheckpointError
 from flexrel_sim.networks.architectures import Factory
+from flexrel_sim.networks.consent import CONSENT_VARIABLE, Consent, files_of
 
 __all__ = ["build_by_factory"]
 
 
-def build_by_factory(architecture: Factory) -> nn.Module:
+def build_by_factory(architecture: Factory, consent: Consent | None) -> nn.Module:
     """Import the function on a card, and call it.
 
     Parameters
     ----------
     architecture
         Names the function, which runs with the rights of this process.
+    consent
+        Which modules may be imported; None for none at all.
 
     Returns
     -------
@@ -28,19 +37,20 @@ def build_by_factory(architecture: Factory) -> nn.Module:
     Raises
     ------
     CheckpointError
-        If the module or the function is missing, fails, or gives no ``torch.nn.Module``.
+        If there is no consent to its module; the module or the function is missing, fails, or
+        gives no ``torch.nn.Module``; or the function does not say that it gives one: it must be a
+        class of ``torch.nn.Module``, or have one as the annotation of what it returns.
     """
     module_name, _, name = architecture.factory.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # noqa: BLE001 - a user's module may raise anything
+    if consent is None or not consent.covers(module_name):
         raise _refused(
-            f"module {module_name!r} can't be imported ({_line(error)})",
-            "install its package, or set PYTHONPATH to its folder",
-        ) from None
-    function = getattr(module, name, None)
-    if not callable(function):
-        raise _refused(f"{module_name!r} has no function {name!r}", "correct its name")
+            f"{architecture.factory} is code that would run with your rights, and there is no"
+            f" consent to the module {module_name!r}",
+            f"where you trust it, say --allow-factory {module_name}, or list it in"
+            f" {CONSENT_VARIABLE}; a module in a file under the scenario's or the card's folder"
+            " needs neither",
+        )
+    function = _function(_imported(module_name, consent), name)
     try:
         network = function(**architecture.arguments)
     except Exception as error:  # noqa: BLE001 - a user's function may raise anything
@@ -53,6 +63,53 @@ def build_by_factory(architecture: Factory) -> nn.Module:
             "name a function that builds a network",
         )
     return network
+
+
+def _imported(name: str, consent: Consent) -> ModuleType:
+    expected = files_of(name)
+    try:
+        module = importlib.import_module(name)
+    except Exception as error:  # noqa: BLE001 - a user's module may raise anything
+        raise _refused(
+            f"module {name!r} can't be imported ({_line(error)})",
+            "install its package, or set PYTHONPATH to its folder",
+        ) from None
+    file = getattr(module, "__file__", None)
+    if name not in consent.modules and (file is None or Path(file).resolve() != expected[-1]):
+        # Loaded before, under the name of the file that there is consent to.
+        raise _refused(
+            f"module {name!r} is another one, {file or 'a part of Python'}, and was loaded before"
+            f" {expected[-1]}",
+            "rename yours",
+        )
+    return module
+
+
+def _function(module: ModuleType, name: str) -> Callable[..., Any]:
+    function: Any = getattr(module, name, None)
+    if not callable(function):
+        raise _refused(f"{module.__name__!r} has no function {name!r}", "correct its name")
+    given = function if isinstance(function, type) else _returned(function)
+    if not (isinstance(given, type) and issubclass(given, nn.Module)):
+        raise _refused(
+            f"{module.__name__}:{name} must be a class of torch.nn.Module, or say that it returns"
+            " one by its annotation",
+            "write 'def build(…) -> torch.nn.Module:', if need be around it in a module of yours",
+        )
+    return function  # type: ignore[no-any-return]
+
+
+def _returned(function: Callable[..., Any]) -> object:
+    """Give the type that a function says it returns; None where it doesn't, or can't be told."""
+    inner = inspect.unwrap(function)
+    annotation = getattr(inner, "__annotations__", {}).get("return")
+    bare = SimpleNamespace(__annotations__={"return": annotation})
+    try:
+        # Of the return alone: other annotations may name what exists for type checkers only.
+        hints = typing.get_type_hints(bare, getattr(inner, "__globals__", {}))
+    except (NameError, TypeError, SyntaxError, AttributeError):
+        return None
+    return hints["return"]
 
 
 def _refused(rule: str, remedy: str) -> CheckpointError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from flexrel_sim.networks.card import CardFile
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Outline", "outline", "outline_of"]
+__all__ = ["Built", "Outline", "called", "outline", "outline_of"]
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,73 @@ class Outline:
     inputs: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Built:
+    """What a card's factory gave when it was called.
+
+    Parameters
+    ----------
+    digests
+        Hashes of the network and of what it answers.
+    outline
+        Its parts.
+    """
+
+    digests: dict[str, str]
+    outline: Outline
+
+
+def called(card_file: CardFile, *, fresh: bool = False) -> CardFile:
+    """Call a card's factory once, and note what it gave.
+
+    Parameters
+    ----------
+    card_file
+        The card.
+    fresh
+        Whether the network is to be trained, and its checkpoint is not of interest.
+
+    Returns
+    -------
+    CardFile
+        With what was built; the card as it is, if it has no factory.
+
+    Raises
+    ------
+    CheckpointError
+        If the factory may not be called, or can't give a network, or its checkpoint doesn't fit.
+    """
+    if not card_file.is_code:
+        return card_file
+    from flexrel_sim.networks.build import (  # noqa: PLC0415 - it needs torch
+        NETWORK,
+        built_network,
+        load_network,
+    )
+    from flexrel_sim.networks.fingerprint import (  # noqa: PLC0415 - it needs torch
+        answers_sha256,
+        network_sha256,
+    )
+
+    bare = replace(card_file, built=None)
+    network = built_network(bare) if fresh else load_network(bare)
+    try:
+        parts = outline_of(network)
+    except CheckpointError as error:
+        raise CheckpointError(f"{card_file.file}: {error}") from None
+    answers = answers_sha256(network, card_file.card.architecture.input_shape)
+    digests = {NETWORK: network_sha256(network), "answers_sha256": answers}
+    return replace(card_file, built=Built(digests, parts))
+
+
 def outline(card_file: CardFile) -> Outline:
     """Outline the network on a card; a checkpoint is read only where filters were removed.
 
     Parameters
     ----------
     card_file
-        The card. A ``vgg`` needs no torch, unless filters were removed from it.
+        The card. A ``vgg`` needs no torch, unless filters were removed from it; one with a factory
+        has been through `called`.
 
     Returns
     -------
@@ -63,8 +123,15 @@ def outline(card_file: CardFile) -> Outline:
     Raises
     ------
     CheckpointError
-        If a factory can't give a network, or its network has nothing to prune.
+        If it has a factory, which was not called; or its network has nothing to prune.
     """
+    if card_file.is_code:
+        if card_file.built is None:
+            raise CheckpointError(
+                f"{card_file.file}: architecture.factory: is code, which is not run to look at a"
+                " network; 'flexrel-sim cuts' calls it"
+            )
+        return card_file.built.outline
     if card_file.card.pruned:
         # Only its checkpoint knows how many filters are left.
         from flexrel_sim.networks.build import load_network  # noqa: PLC0415 - it needs torch
@@ -140,14 +207,8 @@ def _built(architecture: Architecture) -> Outline:
 
     from flexrel_sim.networks.build import build_network  # noqa: PLC0415 - it needs torch
 
-    try:
-        # Without memory for the weights, whose values are of no interest.
-        with torch.device("meta"):
-            network = build_network(architecture)
-    except CheckpointError:
-        if architecture.family != "factory":
-            raise
-        # Some factories compute with numbers, which a tensor without memory does not have.
+    # Without memory for the weights, whose values are of no interest.
+    with torch.device("meta"):
         network = build_network(architecture)
     return outline_of(network)
 

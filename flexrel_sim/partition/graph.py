@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from torch import fx, nn
 
+from flexrel_sim.placement import NotEntered
+
 __all__ = [
     "EDGE",
     "SERVER",
@@ -87,12 +89,15 @@ class Graph:
         What does not hang on the input: each half has what it needs of it, and nothing is sent.
     network
         Where it came from.
+    not_entered
+        Modules that could not be traced, each of which is one operation, and why.
     """
 
     module: fx.GraphModule
     operations: tuple[Operation, ...]
     constants: tuple[fx.Node, ...]
     network: nn.Module
+    not_entered: tuple[NotEntered, ...] = ()
 
     @cached_property
     def source(self) -> fx.Node:

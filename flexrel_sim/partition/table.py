@@ -69,7 +69,7 @@ def cut_table(graph: Graph, example: Tensor, costs: Sequence[Cost] | None = None
         for cost in costs
         for kernel, times in cost.uncounted.items()
     )
-    return CutTable(cuts, uncounted)
+    return CutTable(cuts, uncounted, graph.not_entered)
 
 
 def _weight_bytes(graph: Graph, costs: Sequence[Cost]) -> tuple[list[int], list[int]]:

@@ -7,12 +7,15 @@ entered, because what it does hangs on the values of its input, is one operation
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from torch import fx, nn
 
 from flexrel_sim.partition.graph import WHOLE, Graph, Operation, operation_names
+from flexrel_sim.placement import NotEntered
 
 __all__ = ["boundaries", "trace"]
 
@@ -31,6 +34,10 @@ class _Call(nn.Module):
 
 
 class _Tracer(fx.Tracer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.not_entered: dict[str, NotEntered] = {}
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         del module_qualified_name
         if isinstance(m, _ENTERED):
@@ -47,12 +54,22 @@ class _Tracer(fx.Tracer):
         known, stack = set(self.graph.nodes), self.module_stack.copy()
         try:
             return super().call_module(m, forward, args, kwargs)
-        except Exception:  # noqa: BLE001 - given a proxy, a user's forward may raise anything
+        except Exception as error:  # noqa: BLE001 - given a proxy, a user's forward may raise anything
+            self._note(m, self.path_of_module(m), error)
             self.module_stack = stack
             for node in reversed(self.graph.nodes):
                 if node not in known:
                     self.graph.erase_node(node)
             return self.create_proxy("call_module", self.path_of_module(m), args, kwargs)
+
+    def _note(self, module: nn.Module, path: str, error: Exception) -> None:
+        """Remember what could not be entered, in place of what is inside it."""
+        inside = [known for known in self.not_entered if known.startswith(f"{path}.")]
+        for known in inside:
+            del self.not_entered[known]
+        name = path.removeprefix(f"{WHOLE}.")
+        forward = f"{type(module).__name__}.forward"
+        self.not_entered[path] = NotEntered(name, forward, _reason(error))
 
 
 def trace(network: nn.Module) -> Graph:
@@ -68,8 +85,8 @@ def trace(network: nn.Module) -> Graph:
     Graph
         Its operations in the order of execution.
     """
-    root = _Call(network)
-    traced = _Tracer().trace(root)
+    root, tracer = _Call(network), _Tracer()
+    traced = tracer.trace(root)
     prefix = f"{WHOLE}."
     for node in traced.nodes:
         if node.op in ("call_module", "get_attr"):
@@ -85,7 +102,19 @@ def trace(network: nn.Module) -> Graph:
         tuple(Operation(name, node) for name, node in zip(names, working, strict=True)),
         tuple(constants),
         network,
+        tuple(tracer.not_entered.values()),
     )
+
+
+def _reason(error: Exception) -> str:
+    """Give an error in a line, and the user's own line that it came from."""
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "torch" not in Path(frame.filename).parts and Path(frame.filename) != Path(__file__)
+    ]
+    place = f"{Path(own[-1].filename).name}:{own[-1].lineno}: " if own else ""
+    return " ".join(f"{place}{type(error).__name__}: {error}".split())
 
 
 def boundaries(network: nn.Module) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BoundaryTensor", "Cut", "CutTable", "Uncounted"]
+__all__ = ["BoundaryTensor", "Cut", "CutTable", "NotEntered", "Uncounted"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,25 @@ class Uncounted:
 
 
 @dataclass(frozen=True)
+class NotEntered:
+    """A module whose forward no trace can follow: it is one operation, without a cut inside.
+
+    Parameters
+    ----------
+    name
+        Its path; ``network`` for the network as a whole.
+    forward
+        What could not be followed, such as ``Net.forward``.
+    reason
+        What the tracer said, and the line of the forward that it said it of.
+    """
+
+    name: str
+    forward: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class CutTable:
     """All cuts of a network.
 
@@ -95,7 +114,10 @@ class CutTable:
         From ``server`` to ``edge``.
     uncounted
         Operations whose MACs are not known, and counted as none.
+    not_entered
+        Modules that could be cut inside, if a trace could follow them.
     """
 
     cuts: tuple[Cut, ...]
     uncounted: tuple[Uncounted, ...]
+    not_entered: tuple[NotEntered, ...] = ()

@@ -15,6 +15,7 @@ from flexrel_sim.links.resolve import resolve, trace_warnings
 from flexrel_sim.measure import Checked, MeasureSpec, cached_profile, check, keep_profile
 from flexrel_sim.measure.pruning_check import aim_warnings
 from flexrel_sim.metrics import OPTIONAL_METRICS
+from flexrel_sim.networks import Consent
 from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile, SystemScenario, option_points
 from flexrel_sim.simulation import Summary, Unstable, simulate_point
@@ -45,13 +46,20 @@ class _SimulateTask:
     traces: Path | None
 
 
-def check_all(scenario_file: ScenarioFile[Scenario], *, need_data: bool = True) -> Checked:
+def check_all(
+    scenario_file: ScenarioFile[Scenario],
+    consent: Consent | None = None,
+    *,
+    need_data: bool = True,
+) -> Checked:
     """Check all that can be known without work: the model half, and the devices.
 
     Parameters
     ----------
     scenario_file
         A scenario whose own rules hold.
+    consent
+        As in `check`: which factories may be called, None for none.
     need_data
         Whether a dataset that is not installed is a fault, or a warning.
 
@@ -73,7 +81,9 @@ def check_all(scenario_file: ScenarioFile[Scenario], *, need_data: bool = True) 
         faults += found
         faults += _fallback_faults(scenario_file, point, options)
     try:
-        checked = check(replace(scenario_file, points=tuple(measured)), need_data=need_data)
+        checked = check(
+            replace(scenario_file, points=tuple(measured)), consent, need_data=need_data
+        )
     except ScenarioError as error:
         raise ScenarioError((*error.faults, *faults)) from None
     if faults:
@@ -82,7 +92,11 @@ def check_all(scenario_file: ScenarioFile[Scenario], *, need_data: bool = True) 
 
 
 def run_study(
-    scenario_file: ScenarioFile[Scenario], workers: int, progress: Progress, traces: Path | None
+    scenario_file: ScenarioFile[Scenario],
+    workers: int,
+    progress: Progress,
+    traces: Path | None,
+    consent: Consent | None = None,
 ) -> StudyResult:
     """Run every point of a scenario, from network to figures.
 
@@ -96,6 +110,8 @@ def run_study(
         Shows how far the work has come.
     traces
         Folder for the traces, a file for each point; none are kept where absent.
+    consent
+        Which factories may be called, beside those in files under the scenario's folder.
 
     Returns
     -------
@@ -109,7 +125,7 @@ def run_study(
     WorkError
         If the work fails.
     """
-    checked = check_all(scenario_file)
+    checked = check_all(scenario_file, consent or Consent())
     profiles = _profiles(checked.specs, workers, progress)
     specs = iter(checked.specs)
     by_point = [

@@ -12,7 +12,7 @@ from torch import nn
 
 from flexrel_sim.datasets import DatasetInfo, Samples, held_out, train_samples
 from flexrel_sim.errors import InputError
-from flexrel_sim.networks import Card, Training
+from flexrel_sim.networks import Card, Consent, Training
 from flexrel_sim.networks.answers import count_correct
 from flexrel_sim.networks.build import build_network, weights_of
 from flexrel_sim.threads import one_thread
@@ -38,7 +38,10 @@ class TrainedNetwork:
 
 
 def train_network(
-    card: Card, dataset: DatasetInfo, after_epoch: Callable[[int, float], None] | None = None
+    card: Card,
+    dataset: DatasetInfo,
+    after_epoch: Callable[[int, float], None] | None = None,
+    consent: Consent | None = None,
 ) -> TrainedNetwork:
     """Train a network from scratch.
 
@@ -50,6 +53,8 @@ def train_network(
         What `training_dataset` gave for the card.
     after_epoch
         Called with the epoch, from 1, and its mean loss.
+    consent
+        Which factories may be called; None for none.
 
     Returns
     -------
@@ -69,7 +74,7 @@ def train_network(
         raise InputError(f"{card.name}: training: is missing; add a recipe, or use it as it came")
     with one_thread(), torch.random.fork_rng():
         torch.manual_seed(card.training.seed)
-        network = build_network(card.architecture)
+        network = build_network(card.architecture, consent)
         recipe = card.training
         _fit(network.train(), recipe, train_samples(dataset, recipe.samples), after_epoch)
         samples = held_out(dataset)

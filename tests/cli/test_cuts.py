@@ -70,7 +70,7 @@ class Sorting(nn.Module):
         return image.sort().values
 
 
-def sorting(size):
+def sorting(size) -> nn.Module:
     return nn.Sequential(nn.Flatten(), Sorting(), nn.Linear(size, 10))
 """
 
@@ -92,3 +92,50 @@ def test_uncounted_work_of_a_users_network_is_listed_under_the_table(workspace, 
     assert "own.yaml: fails on an image 1x8x8: mat1 and mat2" in failed.stderr
     (workspace / "own.yaml").write_text(card.replace("size: SIZE", "none: 1"))
     refused(call(*words), "own.yaml: architecture.factory: ", "failed (TypeError: ")
+
+
+DECIDING = """\
+from torch import nn
+
+
+class Deciding(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(64, 8), nn.Linear(8, 10)
+
+    def forward(self, image):
+        x = self.one(image.flatten(1))
+        if x.sum() > 0:
+            x = -x
+        return self.two(x)
+
+
+class Around(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.last = Deciding(), nn.Linear(10, 10)
+
+    def forward(self, image):
+        return self.last(self.inner(image).relu())
+"""
+
+
+def test_what_tracing_could_not_enter_is_named_with_the_line_and_the_reason(workspace, monkeypatch):
+    monkeypatch.syspath_prepend(workspace)
+    (workspace / "deciding_networks.py").write_text(DECIDING)
+    words = ("cuts", "small.yaml", "--set", "pruning.ratio=0", "--set", "model.network=own.yaml")
+    for name, path, cuts in (("Deciding", "network", 2), ("Around", "inner", 4)):
+        (workspace / "own.yaml").write_text(
+            f"name: own\narchitecture: {{family: factory, factory: 'deciding_networks:{name}',"
+            " input_shape: [1, 8, 8], classes: 10}\n"
+        )
+        result = call(*words)
+        assert (
+            f"  {path} (Deciding.forward): deciding_networks.py:11: TraceError: " in result.stdout
+        )
+        assert "control flow" in result.stdout
+        assert "put what does into a module of its own" in result.stdout
+        found = json.loads(call(*words, "--json").stdout)
+        assert [closed["name"] for closed in found["not_entered"]] == [path]
+        assert len(found["cuts"]) == cuts
+    assert "Not entered" not in call("cuts", "small.yaml", "--set", "pruning.ratio=0").stdout

@@ -16,13 +16,15 @@ from flexrel_sim.errors import CheckpointError
 from flexrel_sim.measure.layers import layer_costs
 from flexrel_sim.networks import (
     CardFile,
+    Consent,
+    Outline,
+    called,
     checkpoint_file,
     load_card,
-    network_digests,
     outline,
     packaged,
 )
-from flexrel_sim.networks.build import build_network, load_network, weights_of
+from flexrel_sim.networks.build import built_network, load_network, weights_of
 from flexrel_sim.networks.packaged import PackagedWeights, packaged_file, read_arrays
 from flexrel_sim.networks.weights import read_tensors
 from flexrel_sim.pruning.prune import prune
@@ -44,29 +46,37 @@ class Branched(nn.Module):
         return self.fc((self.left(x) + self.right(x)).relu().mean((2, 3)))
 
 
-def branched(width=4):
+def branched(width=4) -> nn.Module:
     return Branched(width)
 
 
-def chained():
+def chained() -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3))
 
 
-def measured():
+def measured() -> nn.Module:
     scale = torch.linspace(0, 1, 3)[1].item()  # no number without memory
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 3), nn.Dropout(scale))
 
 
-def text():
+def text() -> nn.Module:
     return "a network"
 
 
-def failing():
+def failing() -> nn.Module:
     raise OSError("no such\\nweights")
 
 
-def weightless():
+def weightless() -> nn.Module:
     return nn.Flatten()
+
+
+def silent():
+    return chained()
+
+
+def unsure() -> "nn.Module | None":
+    return chained()
 
 
 constant = 3
@@ -89,21 +99,25 @@ def card_of(folder: Path, factory: str, more: str = "", classes: int = 3) -> Car
         f"  input_shape: [1, 8, 8]\n  classes: {classes}\n{more}",
         encoding="utf-8",
     )
-    return load_card(file)
+    return load_card(file, Consent())
+
+
+def parts_of(card_file: CardFile) -> Outline:
+    return outline(called(card_file, fresh=True))
 
 
 def with_weights(card_file: CardFile) -> CardFile:
     file = card_file.file.with_suffix(".pt")
-    torch.save(weights_of(build_network(card_file.card.architecture)).state_dict(), file)
+    torch.save(weights_of(built_network(card_file)).state_dict(), file)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     with card_file.file.open("a", encoding="utf-8") as stream:
         stream.write(f"checkpoint: {{file: {file.name}, sha256: {digest}}}\n")
-    return load_card(card_file.file)
+    return load_card(card_file.file, Consent())
 
 
 def test_a_users_chain_is_cut_at_its_own_layers(tmp_path: Path, module: str) -> None:
     card_file = with_weights(card_of(tmp_path, f"{module}:chained"))
-    parts = outline(card_file)
+    parts = parts_of(card_file)
     assert (parts.boundaries, parts.last) == (("0", "1", "2"), "3")
     assert (parts.weights, parts.filters) == ({"0": 18, "3": 216}, {"0": 2})
     assert load_network(card_file)(torch.zeros(2, 1, 8, 8)).shape == (2, 3)
@@ -113,7 +127,7 @@ def test_a_users_branched_network_is_cut_between_its_branches_and_takes_its_argu
     tmp_path: Path, module: str
 ) -> None:
     card_file = with_weights(card_of(tmp_path, f"{module}:branched", "  arguments: {width: 5}\n"))
-    parts = outline(card_file)
+    parts = parts_of(card_file)
     assert (parts.boundaries, parts.last) == (("left", "right", "add", "relu", "mean"), "fc")
     assert parts.weights == {"left": 45, "right": 5, "fc": 15}
     assert load_network(card_file)(torch.zeros(2, 1, 8, 8)).shape == (2, 3)
@@ -125,7 +139,7 @@ def test_a_branched_networks_preprocessing_leaves_its_checkpoint_keys_alone(
     more = "  preprocess: {mean: [0.5], std: [0.1]}\n"
     card_file = with_weights(card_of(tmp_path, f"{module}:branched", more))
     network = load_network(card_file)
-    assert outline(card_file).boundaries == (
+    assert parts_of(card_file).boundaries == (
         *("preprocess", "network.left", "network.right"),
         *("network.add", "network.relu", "network.mean"),
     )
@@ -135,7 +149,7 @@ def test_a_branched_networks_preprocessing_leaves_its_checkpoint_keys_alone(
 
 
 def test_a_function_that_needs_numbers_is_outlined_with_memory(tmp_path: Path, module: str) -> None:
-    assert outline(card_of(tmp_path, f"{module}:measured")).boundaries == ("0", "1")
+    assert parts_of(card_of(tmp_path, f"{module}:measured")).boundaries == ("0", "1")
 
 
 @pytest.mark.parametrize(
@@ -144,6 +158,8 @@ def test_a_function_that_needs_numbers_is_outlined_with_memory(tmp_path: Path, m
         ("text", "must return a torch.nn.Module, got str"),
         ("failing", r"failed \(OSError: no such weights\)"),
         ("constant", "has no function 'constant'"),
+        ("silent", "must be a class of torch.nn.Module, or say that it returns one"),
+        ("unsure", "must be a class of torch.nn.Module, or say that it returns one"),
         ("absent", "has no function 'absent'"),
         ("weightless", "must have a convolution or linear layer"),
     ],
@@ -153,19 +169,26 @@ def test_a_function_that_gives_no_network_is_refused_with_the_card(
 ) -> None:
     card_file = card_of(tmp_path, f"{module}:{function}")
     with pytest.raises(CheckpointError, match=rule) as caught:
-        outline(card_file)
+        parts_of(card_file)
     assert str(caught.value).startswith(f"{card_file.file}: architecture")
     assert "\n" not in str(caught.value)
 
 
 def test_arguments_that_the_function_does_not_take_are_refused(tmp_path: Path, module: str) -> None:
     with pytest.raises(CheckpointError, match=r"branched failed \(TypeError: .*'depth'"):
-        outline(card_of(tmp_path, f"{module}:branched", "  arguments: {depth: 5}\n"))
+        parts_of(card_of(tmp_path, f"{module}:branched", "  arguments: {depth: 5}\n"))
 
 
 def test_a_module_that_is_not_installed_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    card_file = card_of(tmp_path, "no_such_package.models:build")
+    named = load_card(card_file.file, Consent(frozenset(["no_such_package.models"])))
     with pytest.raises(CheckpointError, match=r"'no_such_package\.models' can't be imported"):
-        outline(card_of(tmp_path, "no_such_package.models:build"))
+        parts_of(named)
+
+
+def test_a_class_of_networks_is_called_as_a_function_is(tmp_path: Path, module: str) -> None:
+    card_file = card_of(tmp_path, f"{module}:Branched", "  arguments: {width: 5}\n")
+    assert parts_of(card_file).weights == {"left": 45, "right": 5, "fc": 15}
 
 
 def test_a_network_of_other_logits_than_the_card_says_is_refused(
@@ -174,25 +197,6 @@ def test_a_network_of_other_logits_than_the_card_says_is_refused(
     card_file = with_weights(card_of(tmp_path, f"{module}:chained", classes=4))
     with pytest.raises(CheckpointError, match=r"must give logits \(1, 4\) .* got \(1, 3\)"):
         load_network(card_file)
-
-
-def test_the_digests_of_a_factory_follow_its_source_which_is_not_imported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    package = tmp_path / "own_package"
-    package.mkdir()
-    (package / "__init__.py").write_text("raise RuntimeError('imported')\n", encoding="utf-8")
-    source = package / "models.py"
-    source.write_text("one = 1\n", encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    card_file = card_of(tmp_path, "own_package.models:build")
-    first = network_digests(card_file)
-    assert first["factory_sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
-    source.write_text("one = 2\n", encoding="utf-8")
-    second = network_digests(card_file)
-    assert first["architecture_sha256"] == second["architecture_sha256"]
-    assert first["factory_sha256"] != second["factory_sha256"]
-    assert network_digests(card_of(tmp_path, "own_absent:f"))["factory_sha256"] == ""
 
 
 def packaged_card(folder: Path, family: str) -> CardFile:
@@ -272,7 +276,8 @@ def test_factories_of_installed_packages_give_their_networks(
         f"  input_shape: [3, 224, 224]\n  classes: 1000\n{name}",
         encoding="utf-8",
     )
-    total = sum(outline(load_card(file)).weights.values())
+    consent = Consent(frozenset([factory.partition(":")[0]]))
+    total = sum(parts_of(load_card(file, consent)).weights.values())
     assert total == (weights or 11_678_912)
 
 
@@ -307,7 +312,7 @@ class Network(nn.Module):
         return self.fc(torch.flatten(self.avgpool(self.layer2(self.layer1(x))), 1))
 
 
-def create_model(model_name, pretrained=True, num_classes=1000):
+def create_model(model_name, pretrained=True, num_classes=1000) -> "Network":
     if pretrained:
         raise RuntimeError("no download in tests")
     return Network({"small": 4}[model_name], num_classes)
@@ -328,8 +333,8 @@ def test_a_network_in_the_form_of_the_zoos_is_pruned_and_counted(
     monkeypatch.syspath_prepend(tmp_path)
     arguments = "  arguments: {model_name: small, pretrained: false, num_classes: 3}\n"
     card_file = with_weights(card_of(tmp_path, "stub_zoo:create_model", arguments))
-    assert outline(card_file).boundaries[:2] == ("layer1.conv1", "layer1.bn1")
-    assert sum(outline(card_file).weights.values()) == 36 + 144 + 4 + 288 + 576 + 32 + 24
+    assert parts_of(card_file).boundaries[:2] == ("layer1.conv1", "layer1.bn1")
+    assert sum(parts_of(card_file).weights.values()) == 36 + 144 + 4 + 288 + 576 + 32 + 24
     network = load_network(card_file)
     images = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     dense = layer_costs(network, "server", images)
