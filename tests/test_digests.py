@@ -19,6 +19,7 @@ OF_NO_MATTER = {
     "units": "read into the scenario's values",
     "errors": "faults",
     "files": "whole files",
+    "reading": "faults of files",
     "version": "in the key by itself",
     "hardware/__init__.py": "names only",
     "links/__init__.py": "names only",

@@ -14,6 +14,7 @@ from flexrel_sim.datasets import DatasetInfo, open_dataset
 from flexrel_sim.errors import CheckpointError, DatasetError, Fault, ScenarioError
 from flexrel_sim.networks.architectures import ARCHITECTURES, Architecture
 from flexrel_sim.networks.packaged import PACKAGED, packaged_file
+from flexrel_sim.reading import reading
 from flexrel_sim.scenario import Section, YamlSource, load_model, read_yaml
 
 __all__ = [
@@ -287,6 +288,6 @@ def write_checkpoint_record(card_file: CardFile, record: CheckpointRecord) -> No
 
 
 def sha256_of(file: Path) -> str:
-    """Hash a file."""
-    with file.open("rb") as stream:
+    """Hash a file; raise CheckpointError if it can't be read."""
+    with reading(file, "restore it", CheckpointError), file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
