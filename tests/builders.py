@@ -31,6 +31,14 @@ from flexrel_sim.statistics import Estimate, t_interval
 
 STAGES = ("edge", "uplink", "server", "downlink")
 
+OPERATING_POINT = {
+    "model": {"network": "net"},
+    "data": {"validation": 10, "test": 4},
+    "pruning": {"ratio": 0.0},
+    "weights": {"dtype": "float32"},
+    "codec": {"dtype": "uint8"},
+}
+
 SCENARIO_YAML = """\
 name: base
 model: {network: net.yaml}
@@ -70,7 +78,7 @@ def make_profile(**changes: Any) -> Profile:
     values: dict[str, Any] = {
         "key": "k" * 64,
         "network": "net",
-        "operating_point": {"split": {"cut": "fc1"}},
+        "operating_point": OPERATING_POINT | {"split": {"cut": "fc1"}},
         "layers": (make_layer(), make_layer(name="fc2", side="tail")),
         "boundary_shapes": ((10,),),
         "crosses_link": True,

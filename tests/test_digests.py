@@ -24,7 +24,7 @@ OF_NO_MATTER = {
     "hardware/__init__.py": "names only",
     "links/__init__.py": "names only",
     "links/capacity.py": "its mean rate is in the key",
-    "profile.py": "has a version of its own, which is in the key",
+    "profile": "has a version of its own, which is in the key",
     "metrics.py": "words",
     "statistics.py": "intervals, drawn from kept numbers",
     "comparison/result.py": "drawn from kept numbers",

@@ -18,7 +18,7 @@ from flexrel_sim.networks import CardFile
 from flexrel_sim.networks.build import load_network
 from flexrel_sim.networks.modules import BasicBlock
 from flexrel_sim.partition import Graph, split_graph, split_network, trace
-from flexrel_sim.profile import _ARRAYS, Profile
+from flexrel_sim.profile import SAMPLE_ARRAYS, Profile
 from flexrel_sim.pruning.prune import prune
 from tests.measure.scenarios import spec_of
 from tests.networks.cards import TINY_LAYERS, trained_tiny, write_checkpoint
@@ -47,7 +47,7 @@ def measured(spec: MeasureSpec) -> Profile:
 def plain(profile: Profile) -> dict[str, Any]:
     data = asdict(profile)
     del data["calibration"]["measured_s"]
-    return data | {name: data[name].tolist() for name in _ARRAYS}
+    return data | {name: data[name].tolist() for name in SAMPLE_ARRAYS}
 
 
 def answers_of(network: nn.Module, images: np.ndarray) -> list[int]:

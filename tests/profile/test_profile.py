@@ -8,9 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flexrel_sim import profile as module
 from flexrel_sim.errors import ProfileError
-from flexrel_sim.profile import PROFILE_VERSION, Profile, load_profile, save_profile
+from flexrel_sim.profile import (
+    PROFILE_VERSION,
+    SAMPLE_ARRAYS,
+    Profile,
+    load_profile,
+    save_profile,
+)
+from flexrel_sim.profile.storing import _content_digest
 from flexrel_sim.statistics import wilson_interval
 from tests.builders import make_layer, make_profile
 
@@ -24,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 def plain(profile: Profile) -> dict[str, Any]:
     data = asdict(profile)
-    for name in module._ARRAYS:
+    for name in SAMPLE_ARRAYS:
         data[name] = (data[name].dtype, data[name].tolist())
     return data
 
@@ -34,7 +40,7 @@ def change_json(folder: Path, *, without: str = "", **changes: Any) -> None:
     file = folder / "profile.json"
     data = json.loads(file.read_text(encoding="utf-8")) | changes
     data.pop(without, None)
-    data["content_sha256"] = module._content_digest(data)
+    data["content_sha256"] = _content_digest(data)
     file.write_text(json.dumps(data), encoding="utf-8")
 
 
@@ -163,24 +169,26 @@ def test_a_profile_of_another_version_is_refused(folder: Path, version: object) 
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "told"),
     [
-        {"layers": 3},
-        {"layers": [{"name": "x"}]},
-        {"layers": ["x"]},
-        {"boundary_shapes": None},
-        {"unknown": 1},
+        ({"layers": 3}, "layers: must be a valid array, got 3"),
+        ({"layers": [{"name": "x"}]}, r"layers\[0\]\.kind: is required"),
+        ({"layers": ["x"]}, r"layers\[0\]: must be an object, got 'x'"),
+        ({"boundary_shapes": None}, "boundary_shapes: must be a valid array"),
+        ({"unknown": 1}, "unknown: is unknown, got 1"),
     ],
 )
-def test_json_of_another_make_is_refused_by_name(folder: Path, changes: dict[str, Any]) -> None:
+def test_json_of_another_make_is_refused_by_name(
+    folder: Path, changes: dict[str, Any], told: str
+) -> None:
     change_json(folder, **changes)
-    with pytest.raises(ProfileError, match=r"profiles/abc: holds no profile "):
+    with pytest.raises(ProfileError, match=rf"abc/profile\.json: {told}.*; measure it again"):
         load_profile(folder)
 
 
 def test_json_without_a_field_is_refused_by_name(folder: Path) -> None:
     change_json(folder, without="answer_bytes")
-    with pytest.raises(ProfileError, match=r"profiles/abc: holds no profile \(.*answer_bytes"):
+    with pytest.raises(ProfileError, match=r"abc/profile\.json: answer_bytes: is required"):
         load_profile(folder)
 
 
@@ -209,9 +217,9 @@ def test_samples_that_hold_a_pickle_are_refused_and_not_run(folder: Path, tmp_pa
     bomb = np.empty(1, dtype=object)
     bomb[0] = Bomb(canary)
     file = folder / "samples.npz"
-    np.savez(file, **dict.fromkeys(module._ARRAYS, bomb))
+    np.savez(file, **dict.fromkeys(SAMPLE_ARRAYS, bomb))
     change_json(folder, samples_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
-    with pytest.raises(ProfileError, match=r"profiles/abc: holds no profile "):
+    with pytest.raises(ProfileError, match=r"abc/samples\.npz: can't be read: Object arrays"):
         load_profile(folder)
     assert not canary.exists()
 

@@ -1,44 +1,22 @@
-"""The joint between the halves: all that the simulator needs to know of a pruned, split network.
-
-A profile is plain data. It is stored as a folder of ``profile.json`` and ``samples.npz``, named by
-the key of everything it was measured from, and read without torch.
-"""
+"""What a profile is: all that the simulator needs to know of a pruned, split network."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import shutil
-import tempfile
-import zipfile
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Final, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
 
-from flexrel_sim.errors import ProfileError
 from flexrel_sim.statistics import Estimate, wilson_interval
 
-__all__ = [
-    "PROFILE_VERSION",
-    "Calibration",
-    "CodecCost",
-    "Layer",
-    "Profile",
-    "load_profile",
-    "save_profile",
-]
+__all__ = ["PROFILE_VERSION", "SAMPLE_ARRAYS", "Calibration", "CodecCost", "Layer", "Profile"]
 
 PROFILE_VERSION: Final = 5
 """Version of the stored form; a profile of another version is refused."""
 
-_JSON_NAME = "profile.json"
-_ARRAYS_NAME = "samples.npz"
-
-_ARRAYS = (
+SAMPLE_ARRAYS: Final = (
     "payload_bytes",
     "labels",
     "predicted",
@@ -47,6 +25,22 @@ _ARRAYS = (
     "validation_predicted",
     "validation_dense_predicted",
 )
+"""Fields of a profile that are arrays over samples."""
+
+_STRICT: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+# Types say what a stored profile may hold; `flexrel_sim.profile.schema` refuses all else.
+
+Count = Annotated[int, Field(ge=0, le=10**15)]
+"""Operations, weights or bytes: sums of them are exact."""
+
+Shape = Annotated[tuple[Annotated[int, Field(ge=1, le=10**9)], ...], Field(max_length=10)]
+"""Of a tensor, without the batch."""
+
+Name = Annotated[str, Field(min_length=1, max_length=1000)]
+
+Compressor = Literal["none", "zstd", "lz4", "ans", "png", "jpeg", "webp", "webp-lossless"]
+"""What compresses a payload."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +67,17 @@ class Layer:
         Shape of its output, without the batch.
     """
 
-    name: str
-    kind: str
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    name: Name
+    kind: Name
     side: Literal["head", "tail"]
-    macs: int
-    weights: int
-    nonzero_weights: int
-    input_bytes: int
-    output_bytes: int
-    output_shape: tuple[int, ...]
+    macs: Count
+    weights: Count
+    nonzero_weights: Count
+    input_bytes: Count
+    output_bytes: Count
+    output_shape: Shape
 
     @property
     def weight_bytes(self) -> int:
@@ -113,10 +109,12 @@ class Calibration:
         What `delta: auto` tried and chose.
     """
 
-    samples: int = 0
-    forward_passes: float = 0.0
-    dense_macs: int = 0
-    measured_s: float = field(default=0.0, compare=False)
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    samples: Count = 0
+    forward_passes: Annotated[float, Field(ge=0, le=1e9)] = 0.0
+    dense_macs: Count = 0
+    measured_s: Annotated[float, Field(ge=0, le=1e9)] = field(default=0.0, compare=False)
     choice: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -143,12 +141,14 @@ class CodecCost:
         Level of zstd; 0 for others.
     """
 
-    name: str = ""
-    encode_traffic_bytes: int = 0
-    decode_traffic_bytes: int = 0
-    content_bytes: int = 0
-    compressor: str = "none"
-    level: int = 0
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    name: Annotated[str, Field(max_length=1000)] = ""
+    encode_traffic_bytes: Count = 0
+    decode_traffic_bytes: Count = 0
+    content_bytes: Count = 0
+    compressor: Compressor = "none"
+    level: Annotated[int, Field(ge=0, le=22)] = 0
 
 
 @dataclass(frozen=True)
@@ -188,15 +188,15 @@ class Profile:
         What encoding and decoding do.
     """
 
-    key: str
-    network: str
+    key: Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,128}$")]
+    network: Name
     operating_point: dict[str, Any]
-    layers: tuple[Layer, ...]
-    boundary_shapes: tuple[tuple[int, ...], ...]
+    layers: Annotated[tuple[Layer, ...], Field(max_length=100_000)]
+    boundary_shapes: tuple[Shape, ...]
     crosses_link: bool
-    answer_bytes: int
-    head_weight_bytes: int
-    tail_weight_bytes: int
+    answer_bytes: Count
+    head_weight_bytes: Count
+    tail_weight_bytes: Count
     payload_bytes: NDArray[np.int64]
     labels: NDArray[np.int64]
     predicted: NDArray[np.int64]
@@ -262,97 +262,3 @@ class Profile:
 def _agree(answers: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
     agree: NDArray[np.bool_] = answers == labels
     return agree
-
-
-def save_profile(profile: Profile, folder: Path) -> None:
-    """Write a profile as a folder, all of it or nothing.
-
-    Parameters
-    ----------
-    profile
-        What to write.
-    folder
-        Where; an existing profile there is kept, since its name says its content.
-    """
-    buffer = io.BytesIO()
-    data = asdict(profile)
-    # The dict is annotated: numpy's stub takes any keyword for its own switch.
-    held: dict[str, Any] = {name: data.pop(name) for name in _ARRAYS}
-    np.savez_compressed(buffer, **held)
-    arrays = buffer.getvalue()
-    data["version"] = PROFILE_VERSION
-    data["samples_sha256"] = hashlib.sha256(arrays).hexdigest()
-    data["content_sha256"] = _content_digest(data)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name[:16]}-", dir=folder.parent))
-    try:
-        (partial / _ARRAYS_NAME).write_bytes(arrays)
-        (partial / _JSON_NAME).write_text(json.dumps(data, indent=1), encoding="utf-8")
-        partial.chmod(0o755)
-        try:
-            partial.rename(folder)
-        except OSError:
-            # Another worker may have been first with the same content.
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def load_profile(folder: Path) -> Profile:
-    """Read a profile.
-
-    Parameters
-    ----------
-    folder
-        The folder that `save_profile` wrote.
-
-    Returns
-    -------
-    Profile
-        The same profile.
-
-    Raises
-    ------
-    ProfileError
-        If the folder or one of its files is missing, truncated, changed, or of another version.
-    """
-    remedy = "measure it again with 'flexrel-sim run'"
-    try:
-        data = json.loads((folder / _JSON_NAME).read_text(encoding="utf-8"))
-        arrays = (folder / _ARRAYS_NAME).read_bytes()
-    except OSError as error:
-        raise ProfileError(f"{error.filename}: can't be read: {error.strerror}; {remedy}") from None
-    except (ValueError, RecursionError):
-        raise ProfileError(f"{folder / _JSON_NAME}: is not complete JSON; {remedy}") from None
-    version = data.get("version") if isinstance(data, dict) else None
-    if version != PROFILE_VERSION:
-        raise ProfileError(
-            f"{folder}: must be of version {PROFILE_VERSION}, got {version!r}; {remedy}"
-        )
-    if _content_digest(data) != data.pop("content_sha256", None):
-        raise ProfileError(f"{folder / _JSON_NAME}: was changed after it was measured; {remedy}")
-    if hashlib.sha256(arrays).hexdigest() != data.pop("samples_sha256", None):
-        raise ProfileError(f"{folder / _ARRAYS_NAME}: is truncated or changed; {remedy}")
-    del data["version"]
-    try:
-        return _from_data(data, arrays)
-    except (TypeError, KeyError, AttributeError, ValueError, zipfile.BadZipFile) as error:
-        raise ProfileError(f"{folder}: holds no profile ({error}); {remedy}") from None
-
-
-def _content_digest(data: dict[str, Any]) -> str:
-    content = {key: value for key, value in data.items() if key != "content_sha256"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _from_data(data: dict[str, Any], arrays: bytes) -> Profile:
-    with np.load(io.BytesIO(arrays), allow_pickle=False) as samples:
-        data |= {name: samples[name] for name in _ARRAYS}
-    data["layers"] = tuple(
-        Layer(**{**layer, "output_shape": tuple(layer["output_shape"])}) for layer in data["layers"]
-    )
-    data["boundary_shapes"] = tuple(tuple(shape) for shape in data["boundary_shapes"])
-    data["calibration"] = Calibration(**data["calibration"])
-    data["codec"] = CodecCost(**data["codec"])
-    return Profile(**data)
