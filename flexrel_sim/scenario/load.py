@@ -37,6 +37,8 @@ __all__ = [
 
 S = TypeVar("S", bound=SystemScenario)
 
+_SHOWN_MAX = 80
+
 
 @dataclass(frozen=True)
 class Point(Generic[S]):
@@ -306,7 +308,10 @@ def parse_override(text: str) -> tuple[str, Any]:
     """
     path, equals, value = text.partition("=")
     remedy = "write --set pruning.ratio=0.6 or --set 'link.uplink=5 Mbit/s'"
-    fault = Fault(path or "(none)", "must be path=value", value, remedy, f"--set {text}")
+    shown = text if len(text) <= _SHOWN_MAX else f"{text[: _SHOWN_MAX - 1]}…"
+    fault = Fault(
+        path[:_SHOWN_MAX] or "(none)", "must be path=value", value, remedy, f"--set {shown}"
+    )
     with parsing(lambda _: ScenarioError([fault])):
         if not equals or not path.strip():
             raise ScenarioError([fault])

@@ -23,6 +23,8 @@ _BASE_60: Final = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 # Aliases can make a small file huge ("billion laughs"): no honest scenario has this many nodes.
 _NODES_MAX = 20_000
 
+_INTEGER_MAX_BITS = 1023
+
 
 @dataclass(frozen=True)
 class YamlSource:
@@ -141,7 +143,7 @@ class _Loader(yaml.SafeLoader):
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:
         try:
-            return super().construct_object(node, deep)
+            return _plain(super().construct_object(node, deep))
         except (yaml.YAMLError, RecursionError):
             raise
         except Exception as error:
@@ -149,6 +151,16 @@ class _Loader(yaml.SafeLoader):
             kind = node.tag.rpartition(":")[2]
             problem = f"{node.value!r:.60} can't be read as {kind}"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+
+
+def _plain(value: object) -> object:
+    """Pass a value on; raise ValueError if nobody could write it down, or compute with it."""
+    if isinstance(value, str):
+        # Half of a surrogate pair is no character.
+        value.encode("utf-8")
+    if isinstance(value, int) and value.bit_length() > _INTEGER_MAX_BITS:
+        raise ValueError("is beyond all floating-point numbers")
+    return value
 
 
 def _lines(file: Path, root: yaml.Node | None) -> dict[KeyPath, int]:

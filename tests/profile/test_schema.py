@@ -72,7 +72,7 @@ def changed(folder: Path, path: str, value: object) -> str:
         ("layers.0.macs", "7", "layers[0].macs: must be a valid integer, got '7'"),
         ("layers.0.macs", True, "layers[0].macs: must be a valid integer, got True"),
         ("layers.1.weights", 10**15 + 1, "layers[1].weights: must be less than or equal to 10"),
-        ("layers.0.nonzero_weights", 1001, "layers[0].nonzero_weights: must be at most the 1,000 weights, got 1001"),
+        ("layers.0.nonzero_weights", 1001, "layers[0].nonzero_weights: must be at most the 1,000"),
         ("layers.0.side", "middle", "layers[0].side: must be 'head' or 'tail', got 'middle'"),
         ("layers.0.output_shape", [3, 0], "layers[0].output_shape[1]: must be greater than or"),
         ("layers.0.extra", 1, "layers[0].extra: is unknown, got 1"),
