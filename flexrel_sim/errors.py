@@ -27,6 +27,7 @@ __all__ = [
     "ProfileError",
     "ScenarioError",
     "WorkError",
+    "one_line",
 ]
 
 _VALUE_MAX_CHARACTERS = 80
@@ -106,7 +107,7 @@ class Fault:
         remedy = f"; {self.remedy}" if self.remedy else ""
         # An option is named by the path that it sets.
         where = self.place if self.place == f"--set {self.path}" else f"{self.place}: {self.path}"
-        return " ".join(f"{where}: {self.rule}{got}{remedy}".split())
+        return one_line(f"{where}: {self.rule}{got}{remedy}")
 
 
 class ScenarioError(FlexRelError):
@@ -127,6 +128,22 @@ class ScenarioError(FlexRelError):
         return (ScenarioError, (self.faults,))
 
 
+def one_line(text: str) -> str:
+    """Give a text as one line that any terminal shows: what can't be printed is an escape."""
+    joined = " ".join(text.split())
+    if joined.isprintable():
+        return joined
+    return "".join(mark if mark.isprintable() else _escaped(mark) for mark in joined)
+
+
+def _escaped(mark: str) -> str:
+    return mark.encode("unicode_escape").decode("ascii")
+
+
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        # Python writes no number of more than 4,300 digits, and no list deeper than its stack.
+        text = f"a {type(value).__name__} too large to show"
     return text if len(text) <= _VALUE_MAX_CHARACTERS else f"{text[: _VALUE_MAX_CHARACTERS - 1]}…"

@@ -72,3 +72,23 @@ def test_a_scenario_error_survives_the_way_home_from_a_worker() -> None:
     assert type(copy) is ScenarioError
     assert copy.faults == error.faults
     assert str(copy) == str(error)
+
+
+@pytest.mark.parametrize(
+    "value", [16**5000, [[16**5000]], {"a": 16**5000}], ids=["number", "list", "mapping"]
+)
+def test_a_value_that_python_writes_not_is_told_in_words(value: object) -> None:
+    told = str(Fault("a", "rule", value, "remedy", "f:1"))
+    assert told == f"f:1: a: rule, got a {type(value).__name__} too large to show; remedy"
+
+
+def test_a_value_nested_past_reason_is_told_in_words() -> None:
+    value: object = 1
+    for _ in range(100_000):
+        value = [value]
+    assert "got a list too large to show" in str(Fault("a", "rule", value, place="f:1"))
+
+
+@given(st.text())
+def test_a_fault_shows_no_control_characters(path: str) -> None:
+    assert str(Fault(path, "rule", place="f:1")).isprintable()

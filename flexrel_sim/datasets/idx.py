@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import math
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Final
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexrel_sim.errors import DatasetError
+from flexrel_sim.reading import reading
 
 __all__ = ["find_idx", "idx_names", "read_idx"]
 
@@ -84,15 +84,12 @@ def read_idx(file: Path, dimensions: int) -> NDArray[np.uint8]:
        bytes, the type (0x08 is unsigned byte), the number of dimensions, each dimension as a
        big-endian 32-bit integer, then the numbers with the last dimension fastest.
     """
-    try:
+    with reading(file, "fetch it again", DatasetError):
         with file.open("rb") as stream:
             zipped = stream.read(2) == _GZIP_MAGIC
         opener: Callable[..., Any] = gzip.open if zipped else open
         with opener(file, "rb") as stream:
             return _parsed(stream, file, dimensions)
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DatasetError(f"{file}: can't be read: {reason}; fetch it again") from None
 
 
 def _parsed(stream: IO[bytes], file: Path, dimensions: int) -> NDArray[np.uint8]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flexrel_sim.datasets.info import RawDataset, RawParts
-from flexrel_sim.errors import DatasetError
+from flexrel_sim.errors import DatasetError, one_line
+from flexrel_sim.reading import demand_file, parsing
 
 __all__ = ["image_files", "read_image_folder"]
 
@@ -151,21 +152,22 @@ def _read(files: Sequence[tuple[str, Path]], names: Sequence[str], mode: str) ->
 
 
 def _pixels(file: Path, mode: str) -> NDArray[np.uint8]:
-    with _opened(file) as image:
-        try:
-            array = np.asarray(image.convert(mode))
-        except (OSError, SyntaxError, ValueError) as error:
-            raise DatasetError(
-                f"{file}: is truncated or damaged ({error}); replace it or leave it out"
-            ) from None
+    def refused(error: Exception) -> DatasetError:
+        reason = one_line(str(error)) or type(error).__name__
+        return DatasetError(
+            f"{file}: is truncated or damaged ({reason}); replace it or leave it out"
+        )
+
+    with _opened(file) as image, parsing(refused):
+        array = np.asarray(image.convert(mode))
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
 def _opened(file: Path) -> Image.Image:
-    try:
+    refused = DatasetError(
+        f"{file}: must be an image ({', '.join(_FORMATS)}), got something else or an empty"
+        " file; replace it or leave it out"
+    )
+    with parsing(lambda _: refused):
+        demand_file(file)
         return Image.open(file, formats=_FORMATS)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise DatasetError(
-            f"{file}: must be an image ({', '.join(_FORMATS)}), got something else or an empty"
-            " file; replace it or leave it out"
-        ) from None

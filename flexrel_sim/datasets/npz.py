@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 
 from flexrel_sim.datasets.info import Images, RawDataset, RawParts
 from flexrel_sim.errors import DatasetError
+from flexrel_sim.reading import demand_file, parsing
 
 __all__ = ["read_npz"]
 
@@ -65,13 +64,15 @@ def read_npz(file: Path) -> RawParts:
 
 
 def _arrays(file: Path) -> dict[str, Array]:
-    # Opened here: numpy leaves a file open that it finds to be no zip.
-    try:
+    def refused(error: Exception) -> DatasetError:
+        reason = getattr(error, "strerror", None) or "it is no .npz file, or truncated"
+        return DatasetError(f"{file}: can't be read: {reason}; write it with numpy.savez")
+
+    with parsing(refused):
+        demand_file(file)
+        # Opened here: numpy leaves a file open that it finds to be no zip.
         with file.open("rb") as stream:
             return _selected(file, np.load(stream, allow_pickle=False))
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = getattr(error, "strerror", None) or "it is no .npz file, or truncated"
-        raise DatasetError(f"{file}: can't be read: {reason}; write it with numpy.savez") from None
 
 
 def _selected(file: Path, stored: object) -> dict[str, Array]:
@@ -91,15 +92,16 @@ def _selected(file: Path, stored: object) -> dict[str, Array]:
 
 
 def _array(where: str, key: str, stored: np.lib.npyio.NpzFile) -> Array:
-    try:
-        array = stored[key]
-    except (OSError, ValueError, EOFError, MemoryError, zlib.error, zipfile.BadZipFile) as error:
+    def refused(error: Exception) -> DatasetError:
         if "allow_pickle" in str(error):
-            raise DatasetError(
+            return DatasetError(
                 f"{where}: must be an array of numbers, got one of objects, which only unpickling"
                 " could read; save it with a numeric dtype"
-            ) from None
-        raise DatasetError(f"{where}: is truncated or damaged; save it again") from None
+            )
+        return DatasetError(f"{where}: is truncated or damaged; save it again")
+
+    with parsing(refused):
+        array = stored[key]
     # A member that doesn't start as an array does comes as its bytes.
     if not isinstance(array, np.ndarray):
         raise DatasetError(

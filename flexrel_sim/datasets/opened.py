@@ -18,6 +18,7 @@ from flexrel_sim.datasets.info import DatasetInfo, RawDataset, RawParts
 from flexrel_sim.datasets.npz import read_npz
 from flexrel_sim.datasets.split import train_count
 from flexrel_sim.errors import DatasetError
+from flexrel_sim.reading import reading
 from flexrel_sim.scenario.suggest import did_you_mean
 
 __all__ = ["open_dataset"]
@@ -122,11 +123,8 @@ def _digest(path: Path, files: list[Path]) -> str:
 
 
 def _digest_of(file: Path) -> str:
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise DatasetError(f"{file}: can't be read: {error.strerror}; make it readable") from None
+    with reading(file, "make it readable", DatasetError), file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 # Few: a study has one dataset, and its images are large.

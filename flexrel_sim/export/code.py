@@ -7,7 +7,7 @@ from textwrap import dedent, indent
 
 __all__ = ["NOTHING", "Code", "function"]
 
-_STANDARD = frozenset({"io", "json", "struct", "sys", "zlib"})
+_STANDARD = frozenset({"hashlib", "io", "json", "struct", "sys", "zlib"})
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ def decode_function(codec: AnyCodec) -> Code:
     -------
     Code
         A function from one sample's payload, and what ``codec.json`` says of its tensor, to the
-        tensor. It raises ValueError on damage that the checksum finds, and unpacks to no more
-        than the tensor can need.
+        tensor. It refuses what the codec's own `decode` refuses: by ValueError, or by an error of
+        the compressor's or Pillow's. It unpacks to no more than the tensor can need.
 
     Raises
     ------
@@ -43,7 +43,20 @@ def decode_function(codec: AnyCodec) -> Code:
     opening = shape + (_unframed(codec.name) if checksum else Code.of("body = payload"))
     ending = filled + Code.of("return tensor")
     summary = "Give one sample's tensor of its payload."
-    return function("def decode(payload, about):", summary, opening + body + ending)
+    decode = function("def decode(payload, about):", summary, opening + body + ending)
+    return Code(f"{_DEMAND.text}\n\n\n{decode.text}", decode.modules)
+
+
+_DEMAND: Final = function(
+    "def demand(holds, rule):",
+    "Raise unless a payload keeps a rule.",
+    Code.of(
+        """
+        if not holds:
+            raise ValueError(f"the payload {rule}")
+        """
+    ),
+)
 
 
 _FILLED: Final = Code.of(
@@ -61,20 +74,24 @@ def _unframed(name: str) -> Code:
         f"""
         body = payload[4:]
         expected = zlib.crc32(body, zlib.crc32(f"{name} {{shape}}".encode()))
-        if payload[:4] != expected.to_bytes(4, "little"):
-            raise ValueError("the payload is damaged, or of another codec or shape; send it again")
+        intact = payload[:4] == expected.to_bytes(4, "little")
+        demand(intact, "is damaged, or of another codec or shape; send it again")
         """,
         "zlib",
     )
 
 
 def _image(codec: ImageCodec) -> Code:
+    # A gray image comes as RGB from WebP, which has no gray.
+    modes = '(mode, "RGB")' if codec.form == "webp" else "(mode,)"
     return Code.of(
         f"""
         image = Image.open(io.BytesIO(body), formats=["{codec.form}"])
-        if image.size != (shape[2], shape[1]):
-            raise ValueError(f"the payload must be {{shape}}, and says {{image.size}} pixels")
-        pixels = np.asarray(image.convert("L" if shape[0] == 1 else "RGB"))
+        mode = "L" if shape[0] == 1 else "RGB"
+        sized = image.size == (shape[2], shape[1])
+        demand(sized, f"must be {{shape}}, and says {{image.size}} pixels")
+        demand(image.mode in {modes}, f"must be {{mode}}, and says {{image.mode}}")
+        pixels = np.asarray(image.convert(mode))
         table = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
         tensor = np.ascontiguousarray(table).astype(np.float32) / np.float32(255)
         """,
@@ -94,14 +111,18 @@ def _numbers(codec: Codec) -> Code:
     if affine:
         code += Code.of(
             f"""
-            scales, body = body[: 8 * {groups}], body[8 * {groups} :]
-            low, step = np.frombuffer(scales, "<f4").astype(np.float64).reshape(-1, 2).T[:, :, None]
+            demand(len(body) >= 8 * {groups}, "must hold an offset and a scale for each group")
+            scales, body = np.frombuffer(body[: 8 * {groups}], "<f4"), body[8 * {groups} :]
+            demand(np.isfinite(scales).all(), "must hold a finite offset and scale")
+            low, step = scales.astype(np.float64).reshape(-1, 2).T[:, :, None]
             """
         )
     count = "size"
     if sparse:
         code += _PLACES[codec.sparse] + Code.of("count = int(mask.sum())")
         count = "count"
+    code += Code.of(f"wanted = {_BYTES[codec.dtype].format(count=count)}")
+    code += Code.of('demand(len(body) == wanted, f"must hold {wanted} bytes of numbers")')
     code += Code.of(_READ[codec.dtype].format(count=count))
     if sparse:
         code += Code.of(
@@ -111,12 +132,22 @@ def _numbers(codec: Codec) -> Code:
             """
         )
     code += Code.of(_VALUES[codec.dtype].format(groups=groups))
+    if not affine:
+        code += Code.of('demand(np.isfinite(values).all(), "must hold finite numbers")')
     if sparse:
         code += Code.of("values = np.where(mask, values.ravel(), np.float32(0))")
     return code + Code.of("tensor = values.reshape(shape)")
 
 
 _TOPS: Final = {"uint8": 255, "int4": 15}
+
+_BYTES: Final = {
+    "float32": "4 * {count}",
+    "float16": "2 * {count}",
+    "bfloat16": "2 * {count}",
+    "uint8": "{count}",
+    "int4": "({count} + 1) // 2",
+}
 
 _READ: Final = {
     "float32": 'numbers = np.frombuffer(body, "<f4", {count})',
@@ -144,30 +175,43 @@ _PLACES: Final = {
     "bitmap": Code.of(
         """
         used = (size + 7) // 8
-        mask = np.unpackbits(np.frombuffer(body, np.uint8, used))[:size].astype(bool)
-        body = body[used:]
+        demand(len(body) >= used, f"must hold a bitmap of {used} bytes")
+        bits = np.unpackbits(np.frombuffer(body, np.uint8, used))
+        demand(not bits[size:].any(), f"must have a bitmap that ends after {size} bits")
+        mask, body = bits[:size].astype(bool), body[used:]
         """
     ),
     "csr": Code.of(
         """
         width = size // max(channels, 1)
         kind = np.min_scalar_type(width)
+        head = channels * kind.itemsize
+        demand(len(body) >= head, f"must hold {channels} counts")
         counts = np.frombuffer(body, kind, channels).astype(np.int64)
-        kind, used = np.min_scalar_type(max(width - 1, 0)), channels * kind.itemsize
-        places = np.frombuffer(body, kind, counts.sum(), used)
+        kind, total = np.min_scalar_type(max(width - 1, 0)), int(counts.sum())
+        used = head + total * kind.itemsize
+        demand((counts <= width).all() and len(body) >= used, f"must hold {total} places")
+        places = np.frombuffer(body, kind, total, head)
+        demand((places < width).all(), f"must have places below {width}")
         mask = np.zeros((channels, width), bool)
         mask[np.repeat(np.arange(channels), counts), places] = True
-        mask, body = mask.ravel(), body[used + places.nbytes :]
+        demand(np.count_nonzero(mask) == total, "must name a place once")
+        mask, body = mask.ravel(), body[used:]
         """
     ),
     "delta": Code.of(
         """
+        demand(len(body) >= 4, "must hold a count")
+        (total,) = struct.unpack_from("<I", body)
+        demand(total <= size, f"must hold a count of at most {size}")
         mask, position, used = np.zeros(size, bool), -1, 4
-        for _ in range(struct.unpack_from("<I", body)[0]):
+        for _ in range(total):
             gap = shift = 0
-            while body[used] > 127:
+            while shift < 35 and used < len(body) and body[used] > 127:
                 gap, shift, used = gap | (body[used] & 127) << shift, shift + 7, used + 1
+            demand(shift < 35 and used < len(body), f"must hold {total} positions")
             position += 1 + (gap | body[used] << shift)
+            demand(position < size, f"must have positions below {size}")
             mask[position], used = True, used + 1
         body = body[used:]
         """,
@@ -189,9 +233,9 @@ def _unpacked(codec: Codec, groups: str) -> Code:
 
 _ZSTD: Final = Code.of(
     """
-    if not 0 <= zstandard.frame_content_size(body) <= greatest:
-        raise ValueError(f"the payload must unpack to at most {greatest} bytes")
-    body = zstandard.ZstdDecompressor().decompress(body)
+    fits = 0 <= zstandard.frame_content_size(body) <= greatest
+    demand(fits, f"must unpack to at most {greatest} bytes")
+    body = zstandard.ZstdDecompressor().decompress(body, allow_extra_data=False)
     """,
     "zstandard",
 )
@@ -200,19 +244,26 @@ _LZ4: Final = Code.of("body = lz4.block.decompress(body, uncompressed_size=great
 
 _ANS: Final = Code.of(
     """
+    demand(len(body) >= 36, "must hold a head of 36 bytes")
     (length,) = struct.unpack_from("<I", body)
-    if length > greatest:
-        raise ValueError(f"the payload must unpack to at most {greatest} bytes")
+    demand(length <= greatest, f"must unpack to at most {greatest} bytes")
     occurs = np.unpackbits(np.frombuffer(body, np.uint8, 32, 4)).astype(bool)
     kinds = int(occurs.sum())
+    rest, odd = divmod(len(body) - 36 - 2 * kinds, 4)
+    demand(not odd and rest >= 0, "must hold shares and words")
+    demand((length > 0) == (kinds > 0), "must say which values occur")
     odds = np.zeros(256, np.float32)
     odds[occurs] = np.frombuffer(body, "<u2", kinds, 36)
-    symbols = np.repeat(np.flatnonzero(occurs), length) if kinds < 2 else None
-    if symbols is None:
+    if kinds < 2:
+        demand(rest == 0, "must hold no words for a single value")
+        symbols = np.repeat(np.flatnonzero(occurs), length)
+    else:
+        demand(odds[occurs].all(), "must have a share for what occurs")
         words = np.frombuffer(body, "<u4", offset=36 + 2 * kinds).astype(np.uint32)
         coder = constriction.stream.stack.AnsCoder(words)
         model = constriction.stream.model.Categorical(odds, perfect=False)
         symbols = coder.decode(model, length)
+        demand(coder.is_empty(), f"must be empty after {length} symbols")
     body = np.asarray(symbols).astype(np.uint8).tobytes()
     """,
     "struct",

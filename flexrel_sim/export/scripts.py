@@ -67,7 +67,7 @@ def tail_script(network: str, cut: str, codecs: tuple[AnyCodec, ...]) -> Script:
 
 
 def _script(text: str, codec: Code, modules: set[str], known: dict[str, str]) -> Script:
-    used = codec + Code("", frozenset(modules | {"sys"}))
+    used = codec + Code("", frozenset(modules | {"hashlib", "sys"}))
     packages = ("pillow" if name == "PIL" else name.split(".")[0] for name in used.libraries)
     values = known | {
         "imports": used.imports,
@@ -89,14 +89,29 @@ if __name__ == "__main__":
         sys.exit(f"{Path(__file__).name}: {error}")
 """
 
+_CHECKED: Final = '''
+
+
+def checked(name):
+    """Give the content of a file beside this script, if it is the one that was exported."""
+    try:
+        sums = (HERE / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+        content = (HERE / name).read_bytes()
+    except (OSError, ValueError) as error:
+        sys.exit(f"{HERE}: must hold {name} and SHA256SUMS ({error}); copy them from the export")
+    if f"{hashlib.sha256(content).hexdigest()}  {name}" not in sums:
+        sys.exit(f"{HERE / name}: is not the file in SHA256SUMS; copy it from the export again")
+    return content
+'''
+
 _LOAD: Final = '''
 
 
 def load(file):
     """Give the images of a file, or say what is wrong with it."""
     try:
-        images = np.load(file)
-    except (OSError, ValueError):
+        images = np.load(file if Path(file).is_file() else "")
+    except (OSError, ValueError, EOFError):
         sys.exit(f"{file}: can't be read; write images with numpy.save")
     got, shape = getattr(images, "dtype", "no array"), getattr(images, "shape", ())
     if got != np.float32 or shape[:1] in ((), (0,)) or shape[1:] != ($tuple):
@@ -121,14 +136,15 @@ $imports
 
 HERE = Path(__file__).parent
 '''
+    + _CHECKED
     + _LOAD
     + '''
 
 def main(images, answers):
     """Write the answers to all images."""
     images = load(images)
-    file, kinds = HERE / "head.onnx", ["CPUExecutionProvider"]
-    session = onnxruntime.InferenceSession(file, providers=kinds)
+    kinds = ["CPUExecutionProvider"]
+    session = onnxruntime.InferenceSession(checked("head.onnx"), providers=kinds)
     logits = [session.run(None, {"image": image[None]})[0][0] for image in images]
     with open(answers, "wb") as file:
         np.save(file, np.stack(logits))
@@ -153,13 +169,14 @@ HERE = Path(__file__).parent
 
 $code
 '''
+    + _CHECKED
     + _LOAD
     + '''
 
 def main(images, folder):
     """Write the payloads of all images."""
     images = load(images)
-    tensors = json.loads((HERE / "codec.json").read_text())["tensors"]
+    tensors = json.loads(checked("codec.json"))["tensors"]
     if Path(folder).exists():
         sys.exit(f"{folder}: is there already; name a new folder")
 '''
@@ -187,8 +204,8 @@ _HEAD: Final = (
     '"""Run the head of $network, up to $cut, and encode what crosses as $codec.'
     + _ABOUT_PAYLOADS
     + """\
-    file, kinds = HERE / "head.onnx", ["CPUExecutionProvider"]
-    session = onnxruntime.InferenceSession(file, providers=kinds)
+    kinds = ["CPUExecutionProvider"]
+    session = onnxruntime.InferenceSession(checked("head.onnx"), providers=kinds)
     Path(folder).mkdir(parents=True)
     for number, image in enumerate(images):
         boundary = session.run(None, {"image": image[None]})
@@ -214,13 +231,15 @@ HERE = Path(__file__).parent
 
 
 $code
-
+'''
+    + _CHECKED
+    + '''
 
 def main(folder, answers):
     """Write the answers to all payloads."""
-    tensors = json.loads((HERE / "codec.json").read_text())["tensors"]
-    file, kinds = HERE / "tail.onnx", ["CPUExecutionProvider"]
-    session = onnxruntime.InferenceSession(file, providers=kinds)
+    tensors = json.loads(checked("codec.json"))["tensors"]
+    kinds = ["CPUExecutionProvider"]
+    session = onnxruntime.InferenceSession(checked("tail.onnx"), providers=kinds)
     numbers = sorted({int(file.name[:9]) for file in Path(folder).glob("?????????-*.bin")})
     if not numbers or numbers != list(range(len(numbers))):
         sys.exit(f"{folder}: must hold payloads of run_head.py, and of every image from 0 on")
@@ -230,6 +249,7 @@ def main(folder, answers):
         for place, about in enumerate(tensors):
             file = Path(folder, f"{number:09}-{place}.bin")
             try:
+                demand(file.is_file(), "is missing, or no file")
                 received[about["name"]] = decode(file.read_bytes(), about)[None]
             except Exception as error:
                 sys.exit(f"{file}: {error}")

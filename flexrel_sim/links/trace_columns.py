@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
-from flexrel_sim.links.trace_file import TraceFile
+from flexrel_sim.links.trace_file import RATE_MAX_BIT_PER_S, TIME_MAX_S, TraceFile
 from flexrel_sim.scenario import did_you_mean
 from flexrel_sim.scenario.link_sections import parse_column
 
@@ -37,6 +37,11 @@ def append_sample(trace: TraceFile, line: int, into: Samples, time_s: float, rat
     time_s, rate
         The sample, in s and bit/s.
     """
+    remedy = "check its units"
+    if not trace.at_most(line, time_s, TIME_MAX_S, "the time in s", remedy):
+        return
+    if not trace.at_most(line, rate, RATE_MAX_BIT_PER_S, "the rate in bit/s", remedy):
+        return
     if into[0] and time_s <= into[0][-1]:
         rule = f"the time must be after the one before, {into[0][-1]:.12g} s"
         trace.fault(line, rule, f"{time_s:.12g} s", "sort the lines, and keep one per time")
@@ -130,14 +135,14 @@ def _cells(trace: TraceFile, names: tuple[str, str]) -> Iterator[tuple[int, tupl
     for line, text in trace.lines():
         if line == 1:
             delimiter = max(_DELIMITERS, key=text.count)
-            header = [name.strip() for name in _split(text, delimiter)]
+            header = [name.strip() for name in _split(trace, line, text, delimiter)]
             for name in names:
                 if name not in header:
                     trace.fault(1, f"has no column {name!r}", None, did_you_mean(name, header))
             trace.finish()
             places = [header.index(name) for name in names]
             continue
-        cells = _split(text, delimiter)
+        cells = _split(trace, line, text, delimiter)
         if len(cells) <= max(places):
             rule = f"must have at least {max(places) + 1} columns, as its header has"
             trace.fault(line, rule, text, "complete or remove the line")
@@ -145,7 +150,10 @@ def _cells(trace: TraceFile, names: tuple[str, str]) -> Iterator[tuple[int, tupl
         yield line, (cells[places[0]].strip(), cells[places[1]].strip())
 
 
-def _split(text: str, delimiter: str) -> list[str]:
+def _split(trace: TraceFile, line: int, text: str, delimiter: str) -> list[str]:
     if '"' not in text:
         return text.split(delimiter)
-    return next(csv.reader([text], delimiter=delimiter))
+    try:
+        return next(csv.reader([text], delimiter=delimiter))
+    except csv.Error as error:
+        trace.stop(line, f"can't be read as CSV: {error}", remedy="check its quotes")

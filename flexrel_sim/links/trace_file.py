@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from flexrel_sim.errors import Fault, ScenarioError
+from flexrel_sim.reading import reading
 
-__all__ = ["LINES_MAX", "TraceFile"]
+__all__ = ["LINES_MAX", "RATE_MAX_BIT_PER_S", "TIME_MAX_S", "TraceFile"]
 
 LINES_MAX = 20_000_000
 """Most lines that a trace may have: they are in memory, in every process of a study."""
+
+RATE_MAX_BIT_PER_S = 1e15
+"""Greatest rate, as of a scenario's: sums of a greater one would lose the small ones."""
+
+TIME_MAX_S = 1e12
+"""Latest time: clocks that count from 1970 in ms, read as seconds, are below it."""
 
 _FAULTS_MAX = 20
 
@@ -48,11 +55,10 @@ class TraceFile:
             If the file can't be read, is empty, is not text, or has more than `LINES_MAX` lines,
             which is said as soon as its size and first lines tell; and at the 20th fault.
         """
-        try:
-            with self.file.open("rb") as stream:
-                yield from self._lines(stream)
-        except OSError as error:
-            self.stop(0, f"can't be read: {error.strerror}", remedy="check the path")
+        with reading(self.file, "check the path", key=self.key):
+            stream = self.file.open("rb")
+        with stream:
+            yield from self._lines(stream)
 
     def _lines(self, stream: BinaryIO) -> Iterator[tuple[int, str]]:
         size = self.file.stat().st_size
@@ -67,7 +73,11 @@ class TraceFile:
                 text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError:
                 self.stop(number, "must be text", remedy="check that this is the trace's file")
-            yield number, text.rstrip("\r\n")
+            text = text.rstrip("\r\n")
+            if "\r" in text:
+                rule = "must end every line with a line feed, and has carriage returns alone"
+                self.stop(number, rule, remedy="save it with the line ends of Unix or Windows")
+            yield number, text
         if number == 0:
             self.stop(0, "is empty", remedy="give a file with a line per moment")
 
@@ -122,3 +132,9 @@ class TraceFile:
             self.fault(line, f"{what} must be at least 0", text, remedy)
             return None
         return value
+
+    def at_most(self, line: int, value: float, largest: float, what: str, remedy: str) -> bool:
+        """Tell whether a value is no larger than it may be; note a fault if it is."""
+        if value > largest:
+            self.fault(line, f"{what} must be at most {largest:g}", f"{value:g}", remedy)
+        return value <= largest

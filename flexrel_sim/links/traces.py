@@ -15,7 +15,8 @@ from flexrel_sim.links.capacity import Capacity
 from flexrel_sim.links.opportunities import Opportunities
 from flexrel_sim.links.piecewise import PiecewiseConstant
 from flexrel_sim.links.trace_columns import append_sample, read_csv, read_irish
-from flexrel_sim.links.trace_file import TraceFile
+from flexrel_sim.links.trace_file import RATE_MAX_BIT_PER_S, TIME_MAX_S, TraceFile
+from flexrel_sim.reading import reading
 
 __all__ = ["MAHIMAHI_BYTES", "pieces_of_samples", "read_trace"]
 
@@ -23,6 +24,8 @@ MAHIMAHI_BYTES: Final = 1504
 """Bytes of one opportunity: mm-link's code; its manual page says 1500."""
 
 Columns = Mapping[str, str]
+
+_STAMP_MAX_DIGITS = 100
 
 
 def read_trace(
@@ -53,11 +56,8 @@ def read_trace(
         finite or no number, a missing column, nothing carried at all, an empty or unreadable file
         or one of more than 20,000,000 lines.
     """
-    try:
+    with reading(file, "check the path", key=f"link.{direction}.trace"):
         stamp = file.stat()
-    except OSError as error:
-        trace = TraceFile(file, f"link.{direction}.trace")
-        trace.stop(0, f"can't be read: {error.strerror}", remedy="check the path")
     named = tuple(sorted((columns or {}).items()))
     return _read_cached(file, layout, named, direction, (stamp.st_mtime_ns, stamp.st_size))
 
@@ -73,11 +73,12 @@ def _read_cached(
 ) -> Capacity:
     del stamp
     trace = TraceFile(file, f"link.{direction}.trace")
-    if layout == "csv":
-        return pieces_of_samples(trace, *read_csv(trace, dict(columns)))
-    if layout == "irish":
-        return pieces_of_samples(trace, *read_irish(trace, direction))
-    return _READERS[layout](trace)
+    with reading(file, "mend its times and rates", key=trace.key):
+        if layout == "csv":
+            return pieces_of_samples(trace, *read_csv(trace, dict(columns)))
+        if layout == "irish":
+            return pieces_of_samples(trace, *read_irish(trace, direction))
+        return _READERS[layout](trace)
 
 
 def _read_mahimahi(trace: TraceFile) -> Capacity:
@@ -89,7 +90,10 @@ def _read_mahimahi(trace: TraceFile) -> Capacity:
         if not (text.isascii() and text.isdigit()):
             trace.fault(number, "must be a whole number of milliseconds", text, remedy)
             continue
-        stamp = int(text)
+        # Python turns no text of more than 4,300 digits into a number.
+        stamp = int(text) if len(text) <= _STAMP_MAX_DIGITS else 10**_STAMP_MAX_DIGITS
+        if not trace.at_most(number, stamp / 1e3, TIME_MAX_S, "the time in s", remedy):
+            continue
         if stamp < latest:
             trace.fault(number, f"must not be before the line before, {latest}", stamp, remedy)
             continue
@@ -134,8 +138,10 @@ def _read_norway(trace: TraceFile) -> Capacity:
         if elapsed_ms == 0:
             trace.fault(number, "the elapsed time must be above 0", cells[5], remedy)
         elif count is not None and elapsed_ms is not None:
-            lengths.append(elapsed_ms / 1e3)
-            rates.append(8e3 * count / elapsed_ms)
+            rate = 8e3 * count / elapsed_ms
+            if trace.at_most(number, rate, RATE_MAX_BIT_PER_S, "the rate in bit/s", remedy):
+                lengths.append(elapsed_ms / 1e3)
+                rates.append(rate)
     trace.finish()
     _carries(trace, rates)
     ends_s = np.cumsum(np.array(lengths))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from safetensors.torch import load_file
 from torch import nn
 
+from flexrel_sim.errors import CheckpointError
 from flexrel_sim.networks.bottleneck_card import BottleneckFile
+from flexrel_sim.networks.weights import fill, read_tensors
 from flexrel_sim.partition import split_network
+from flexrel_sim.reading import reading
 
 __all__ = ["BOTTLENECK_CUT", "build_bottleneck", "load_bottleneck", "with_bottleneck"]
 
@@ -62,10 +64,18 @@ def build_bottleneck(boundary: tuple[int, ...], channels: int, stride: int) -> n
 
 
 def load_bottleneck(found: BottleneckFile) -> nn.ModuleDict:
-    """Build a bottleneck and fill in its weights; in evaluation mode."""
+    """Build a bottleneck and fill in its weights; in evaluation mode.
+
+    Raises
+    ------
+    CheckpointError
+        If the weights can't be read, or are not those of such a bottleneck.
+    """
     card = found.card
     bottleneck = build_bottleneck(tuple(card.boundary), card.channels, card.stride)
-    bottleneck.load_state_dict(load_file(found.checkpoint))
+    remedy = "train it again with 'flexrel-sim train-bottleneck'"
+    with reading(found.checkpoint, remedy, CheckpointError):
+        fill(bottleneck, read_tensors(found.checkpoint))
     return bottleneck.eval().requires_grad_(False)
 
 

@@ -21,6 +21,7 @@ from flexrel_sim.errors import (
 from flexrel_sim.networks.architectures import ARCHITECTURES, Architecture, Factory
 from flexrel_sim.networks.consent import Consent
 from flexrel_sim.networks.packaged import PACKAGED, packaged_file
+from flexrel_sim.reading import reading
 from flexrel_sim.scenario import Section, YamlSource, load_model, read_yaml
 
 if TYPE_CHECKING:
@@ -336,6 +337,6 @@ def write_checkpoint_record(card_file: CardFile, record: CheckpointRecord) -> No
 
 
 def sha256_of(file: Path) -> str:
-    """Hash a file."""
-    with file.open("rb") as stream:
+    """Hash a file; raise CheckpointError if it can't be read."""
+    with reading(file, "restore it", CheckpointError), file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

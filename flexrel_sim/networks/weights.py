@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import pickle
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from flexrel_sim.networks.packaged import read_arrays
 from flexrel_sim.networks.squeezenet import FIRES
+from flexrel_sim.reading import reason_of
 
 __all__ = ["fill", "listed", "not_finite", "read_tensors"]
 
 _KEYS_SHOWN = 6
 
 _UNTRACKED = ".num_batches_tracked"
+
+_NUMBERS = frozenset(
+    {
+        *(torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.bool),
+        *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
+    }
+)
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
@@ -40,16 +47,12 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     Raises
     ------
     ValueError
-        If it can't be read, holds more than tensors, or is of another kind.
+        If it can't be read, holds more than tensors of real numbers, or is of another kind.
     """
+    if file.suffix not in _READERS:
+        raise ValueError(f"must be a .safetensors, .pt or .pth file, got {file.suffix!r}")
     try:
-        match file.suffix:
-            case ".safetensors":
-                return load_file(file)
-            case ".pt" | ".pth":
-                return _state_dict(_load_pt(file))
-            case ".pkl":
-                return _squeezenet_tensors(file.read_bytes())
+        tensors = _READERS[file.suffix](file)
     except pickle.UnpicklingError as error:
         if str(error).startswith("invalid load key"):
             raise ValueError("can't be read: is no checkpoint, or truncated") from None
@@ -58,9 +61,13 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
             " you trust it, save its tensors alone, by torch.save(network.state_dict(),"
             " 'weights.pt') or as safetensors"
         ) from None
-    except (SafetensorError, OSError, RuntimeError, KeyError) as error:
-        raise ValueError(f"can't be read: {_line(error)}") from None
-    raise ValueError(f"must be a .safetensors, .pt or .pth file, got {file.suffix!r}")
+    except ValueError:
+        raise
+    except Exception as error:
+        # A damaged file leads its reader anywhere.
+        raise ValueError(reason_of(error)) from error
+    _demand_numbers(tensors)
+    return tensors
 
 
 def fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
@@ -106,16 +113,19 @@ def not_finite(tensors: Mapping[str, Tensor]) -> str:
     return listed(key for key, tensor in tensors.items() if not bool(tensor.isfinite().all()))
 
 
-def _load_pt(file: Path) -> Any:
-    try:
-        with warnings.catch_warnings():
-            # It warns of a pickle's protocol or storages, then refuses or reads it all the same.
-            warnings.simplefilter("ignore", UserWarning)
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a damaged file leads its reader anywhere
-        raise ValueError(f"can't be read: {_line(error)}") from None
+def _demand_numbers(tensors: Mapping[str, Tensor]) -> None:
+    for key, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+            raise ValueError(f"{key} must be a dense tensor, that is not quantised")
+        if tensor.dtype not in _NUMBERS:
+            raise ValueError(f"{key} must hold real numbers of 1 to 8 bytes, got {tensor.dtype}")
+
+
+def _load_pt(file: Path) -> dict[str, Tensor]:
+    with warnings.catch_warnings():
+        # It warns of a pickle's protocol or storages, then refuses or reads it all the same.
+        warnings.simplefilter("ignore", UserWarning)
+        return _state_dict(torch.load(file, map_location="cpu", weights_only=True))
 
 
 def _state_dict(loaded: Any) -> dict[str, Tensor]:
@@ -129,7 +139,7 @@ def _state_dict(loaded: Any) -> dict[str, Tensor]:
     return {str(key): value for key, value in loaded.items()}
 
 
-def _squeezenet_tensors(data: bytes) -> dict[str, Tensor]:
+def _squeezenet_tensors(file: Path) -> dict[str, Tensor]:
     """Read Keras's arrays, whose convolutions are (height, width, inputs, outputs)."""
     names = {"conv1": "features.0", "conv10": "classifier.1"}
     for number, place in enumerate(FIRES, start=2):
@@ -138,7 +148,7 @@ def _squeezenet_tensors(data: bytes) -> dict[str, Tensor]:
                 f"features.{place}.{'squeeze' if layer == 'squeeze1x1' else layer}"
             )
     tensors: dict[str, Tensor] = {}
-    for name, (weight, bias) in read_arrays(data).items():
+    for name, (weight, bias) in read_arrays(file.read_bytes()).items():
         tensors[f"{names[name]}.weight"] = torch.from_numpy(
             weight.transpose(3, 2, 0, 1).copy(order="C")
         )
@@ -146,12 +156,16 @@ def _squeezenet_tensors(data: bytes) -> dict[str, Tensor]:
     return tensors
 
 
+_READERS: Final[dict[str, Callable[[Path], dict[str, Tensor]]]] = {
+    ".safetensors": load_file,
+    ".pt": _load_pt,
+    ".pth": _load_pt,
+    ".pkl": _squeezenet_tensors,
+}
+
+
 def listed(keys: Iterable[str]) -> str:
     """Name the first of some keys, and say how many more there are."""
     names = list(keys)
     more = len(names) - _KEYS_SHOWN
     return ", ".join(names[:_KEYS_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -9,21 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
 from flexrel_sim.errors import Fault, ScenarioError
+from flexrel_sim.reading import parsing
 from flexrel_sim.scenario.overrides import overridden
 from flexrel_sim.scenario.refusals import FaultMaker, fault_maker, validation_faults
 from flexrel_sim.scenario.schema import MODEL_SECTIONS, Scenario, SystemScenario
-from flexrel_sim.scenario.source import (
-    YAML_VALUE_ERRORS,
-    KeyPath,
-    YamlSource,
-    dotted,
-    plain_data,
-    read_yaml,
-)
+from flexrel_sim.scenario.source import KeyPath, YamlSource, dotted, plain_data, read_yaml
 from flexrel_sim.scenario.sweep import (
     PINNED,
     SweptValue,
@@ -43,6 +36,8 @@ __all__ = [
 ]
 
 S = TypeVar("S", bound=SystemScenario)
+
+_SHOWN_MAX = 80
 
 
 @dataclass(frozen=True)
@@ -315,12 +310,12 @@ def parse_override(text: str) -> tuple[str, Any]:
         If there is no ``=``, no path, or the value is not YAML.
     """
     path, equals, value = text.partition("=")
-    try:
+    remedy = "write --set pruning.ratio=0.6 or --set 'link.uplink=5 Mbit/s'"
+    shown = text if len(text) <= _SHOWN_MAX else f"{text[: _SHOWN_MAX - 1]}…"
+    fault = Fault(
+        path[:_SHOWN_MAX] or "(none)", "must be path=value", value, remedy, f"--set {shown}"
+    )
+    with parsing(lambda _: ScenarioError([fault])):
         if not equals or not path.strip():
-            raise ValueError
+            raise ScenarioError([fault])
         return path.strip(), plain_data(value)
-    except (*YAML_VALUE_ERRORS, yaml.YAMLError):
-        remedy = "write --set pruning.ratio=0.6 or --set 'link.uplink=5 Mbit/s'"
-        raise ScenarioError(
-            [Fault(path or "(none)", "must be path=value", value, remedy, f"--set {text}")]
-        ) from None

@@ -12,25 +12,18 @@ from typing import Any, Final
 import yaml
 
 from flexrel_sim.errors import Fault, ScenarioError
+from flexrel_sim.reading import reading
 
-__all__ = ["YAML_VALUE_ERRORS", "KeyPath", "YamlSource", "dotted", "plain_data", "read_yaml"]
+__all__ = ["KeyPath", "YamlSource", "dotted", "plain_data", "read_yaml"]
 
 KeyPath = tuple[str | int, ...]
-
-YAML_VALUE_ERRORS: Final = (
-    ValueError,
-    RecursionError,
-    KeyError,
-    AttributeError,
-    IndexError,
-    TypeError,
-)
-"""What PyYAML raises on a value that is not of its tag, such as ``!!bool maybe``."""
 
 _BASE_60: Final = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 
 # Aliases can make a small file huge ("billion laughs"): no honest scenario has this many nodes.
 _NODES_MAX = 20_000
+
+_INTEGER_MAX_BITS = 1023
 
 
 @dataclass(frozen=True)
@@ -98,26 +91,23 @@ def read_yaml(file: Path) -> YamlSource:
         If the file can't be read, is not YAML, holds a tag that would run code, names a key
         twice, unfolds to more than 20,000 nodes, or is no mapping.
     """
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise _error(file, 1, f"can't be read: {error.strerror}", "check the path") from None
-    except UnicodeDecodeError:
-        raise _error(file, 1, "must be UTF-8 text", "save it as UTF-8") from None
-    try:
-        root = yaml.compose(text, Loader=_Loader)
-        lines = _lines(file, root)
-        data = plain_data(text)
-    except yaml.MarkedYAMLError as error:
-        raise _yaml_error(file, error) from None
-    except yaml.YAMLError as error:
-        raise _error(file, 1, f"is not YAML: {error}", "check the file's characters") from None
-    except YAML_VALUE_ERRORS as error:
-        raise _error(file, 1, f"can't be read as YAML: {error}", "simplify the file") from None
+    with reading(file, "check the path"):
+        content = file.read_bytes()
+    with reading(file, "save it as UTF-8"):
+        text = content.decode("utf-8")
+    with reading(file, "simplify the file"):
+        try:
+            root = yaml.compose(text, Loader=_Loader)
+            lines = _lines(file, root)
+            data = plain_data(text)
+        except yaml.MarkedYAMLError as error:
+            raise _yaml_error(file, error) from None
+        except yaml.YAMLError as error:
+            raise _error(file, 1, f"is not YAML: {error}", "check the file's characters") from None
     if not isinstance(data, dict):
         remedy = "start it with a key, such as 'name: my-scenario'"
         raise _error(file, 1, "must be a mapping of keys to values", remedy)
-    return YamlSource(file, data, lines, hashlib.sha256(text.encode()).hexdigest())
+    return YamlSource(file, data, lines, hashlib.sha256(content).hexdigest())
 
 
 def plain_data(text: str) -> Any:
@@ -136,8 +126,9 @@ def plain_data(text: str) -> Any:
     Raises
     ------
     yaml.YAMLError
-        If it is not YAML, or holds a tag; one of ``YAML_VALUE_ERRORS`` if a value is not of its
-        tag.
+        If it is not YAML, holds a tag, or a value that is not of its tag, such as ``!!bool maybe``.
+    RecursionError
+        If it is nested too deeply.
     """
     return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
 
@@ -149,6 +140,27 @@ class _Loader(yaml.SafeLoader):
         if kind is yaml.ScalarNode and implicit[0] and _BASE_60.fullmatch(value):
             return self.DEFAULT_SCALAR_TAG
         return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return _plain(super().construct_object(node, deep))
+        except (yaml.YAMLError, RecursionError):
+            raise
+        except Exception as error:
+            # A value that is not of its tag leads PyYAML to any error, which knows no line.
+            kind = node.tag.rpartition(":")[2]
+            problem = f"{node.value!r:.60} can't be read as {kind}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+
+
+def _plain(value: object) -> object:
+    """Pass a value on; raise ValueError if nobody could write it down, or compute with it."""
+    if isinstance(value, str):
+        # Half of a surrogate pair is no character.
+        value.encode("utf-8")
+    if isinstance(value, int) and value.bit_length() > _INTEGER_MAX_BITS:
+        raise ValueError("is beyond all floating-point numbers")
+    return value
 
 
 def _lines(file: Path, root: yaml.Node | None) -> dict[KeyPath, int]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -329,10 +331,32 @@ def test_the_scripts_say_what_is_wrong_in_a_line_and_write_nothing(
         done = command(found.folder / "run_tail.py", folder, tmp_path / "again.npy")
         assert done.stderr.startswith(f"{folder}: must hold payloads of run_head.py")
     assert not (tmp_path / "again.npy").exists()
-    (found.folder / "head.onnx").write_bytes(b"cut off")
-    done = command(found.folder / "run_head.py", tmp_path / "images.npy", tmp_path / "new")
-    assert done.stderr.startswith("run_head.py: ")
-    assert not (tmp_path / "new").exists()
+
+
+def test_the_scripts_load_nothing_that_is_not_in_the_sums(tiny: CardFile, tmp_path: Path) -> None:
+    found = deploy(spec_of(tiny, codec={"dtype": "uint8"}), tmp_path)
+    head = (found.folder / "run_head.py", tmp_path / "images.npy", tmp_path / "new")
+    tail = (found.folder / "run_tail.py", tmp_path / "payloads", tmp_path / "new.npy")
+    for name, words in itertools.product(("codec.json", "head.onnx", "tail.onnx"), (head, tail)):
+        file = found.folder / name
+        content = file.read_bytes()
+        file.write_bytes(content.replace(b"tensor_0", b"tensor_1"))
+        assert file.read_bytes() != content
+        done = command(*words)
+        if name.removesuffix(".onnx") in ("codec.json", words[0].stem.removeprefix("run_")):
+            told = f"{file}: is not the file in SHA256SUMS; copy it from the export again\n"
+            assert (done.returncode, done.stderr) == (1, told)
+            assert not (tmp_path / "new").exists()
+            assert not (tmp_path / "new.npy").exists()
+        file.write_bytes(content)
+        # A half is checked where it is used: the edge needs no tail.
+        for written in (tmp_path / "new", tmp_path / "new.npy"):
+            if written.exists():
+                shutil.rmtree(written) if written.is_dir() else written.unlink()
+    (found.folder / "SHA256SUMS").unlink()
+    done = command(*tail)
+    assert done.stderr.startswith(f"{found.folder}: must hold codec.json and SHA256SUMS (")
+    assert "copy them from the export" in done.stderr
 
 
 def test_a_scenario_with_a_controller_exports_its_own_cut(folder: Path) -> None:

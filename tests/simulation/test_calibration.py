@@ -58,7 +58,9 @@ def test_offline_charges_nothing():
 
 
 def test_a_profile_keeps_what_it_cost(tmp_path):
-    profile = replace(make_profile(), calibration=replace(CALIBRATION, choice={"delta": 0.2}))
+    choice = {"delta": 0.2, "normalise": "rank", "form": None, "reached": True}
+    choice["tried"] = [{"accuracies": [0.5, 0.4]}]
+    profile = replace(make_profile(), calibration=replace(CALIBRATION, choice=choice))
     save_profile(profile, tmp_path / "p")
     assert load_profile(tmp_path / "p").calibration == profile.calibration
     assert CALIBRATION.macs == 800_000

@@ -8,9 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flexrel_sim import profile as module
 from flexrel_sim.errors import ProfileError
-from flexrel_sim.profile import PROFILE_VERSION, Profile, load_profile, save_profile
+from flexrel_sim.profile import (
+    PROFILE_VERSION,
+    SAMPLE_ARRAYS,
+    Profile,
+    load_profile,
+    save_profile,
+)
+from flexrel_sim.profile.storing import _content_digest
 from flexrel_sim.statistics import wilson_interval
 from tests.builders import make_layer, make_profile
 
@@ -24,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 def plain(profile: Profile) -> dict[str, Any]:
     data = asdict(profile)
-    for name in ("payload_bytes", "correct"):
+    for name in SAMPLE_ARRAYS:
         data[name] = (data[name].dtype, data[name].tolist())
     return data
 
@@ -34,7 +40,7 @@ def change_json(folder: Path, *, without: str = "", **changes: Any) -> None:
     file = folder / "profile.json"
     data = json.loads(file.read_text(encoding="utf-8")) | changes
     data.pop(without, None)
-    data["content_sha256"] = module._content_digest(data)
+    data["content_sha256"] = _content_digest(data)
     file.write_text(json.dumps(data), encoding="utf-8")
 
 
@@ -48,7 +54,7 @@ def test_a_profile_of_an_edge_only_network_without_layers_comes_back(tmp_path: P
         boundary_shapes=(),
         crosses_link=False,
         payload_bytes=np.zeros(1, dtype=np.int64),
-        correct=np.array([False]),
+        correct=[False],
         network="réseau µ",
     )
     save_profile(profile, tmp_path / "p")
@@ -119,7 +125,7 @@ def test_samples_with_one_bit_changed_are_refused_by_name(folder: Path) -> None:
 
 def test_samples_of_another_profile_are_refused_by_name(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    save_profile(make_profile(correct=np.array([False] * 4)), other)
+    save_profile(make_profile(correct=[False] * 4), other)
     shutil.copy(other / "samples.npz", folder / "samples.npz")
     with pytest.raises(ProfileError, match=r"abc/samples\.npz: is truncated or changed"):
         load_profile(folder)
@@ -163,29 +169,31 @@ def test_a_profile_of_another_version_is_refused(folder: Path, version: object) 
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "told"),
     [
-        {"layers": 3},
-        {"layers": [{"name": "x"}]},
-        {"layers": ["x"]},
-        {"boundary_shapes": None},
-        {"unknown": 1},
+        ({"layers": 3}, "layers: must be a valid array, got 3"),
+        ({"layers": [{"name": "x"}]}, r"layers\[0\]\.kind: is required"),
+        ({"layers": ["x"]}, r"layers\[0\]: must be an object, got 'x'"),
+        ({"boundary_shapes": None}, "boundary_shapes: must be a valid array"),
+        ({"unknown": 1}, "unknown: is unknown, got 1"),
     ],
 )
-def test_json_of_another_make_is_refused_by_name(folder: Path, changes: dict[str, Any]) -> None:
+def test_json_of_another_make_is_refused_by_name(
+    folder: Path, changes: dict[str, Any], told: str
+) -> None:
     change_json(folder, **changes)
-    with pytest.raises(ProfileError, match=r"profiles/abc: holds no profile "):
+    with pytest.raises(ProfileError, match=rf"abc/profile\.json: {told}.*; measure it again"):
         load_profile(folder)
 
 
 def test_json_without_a_field_is_refused_by_name(folder: Path) -> None:
     change_json(folder, without="answer_bytes")
-    with pytest.raises(ProfileError, match=r"profiles/abc: holds no profile \(.*answer_bytes"):
+    with pytest.raises(ProfileError, match=r"abc/profile\.json: answer_bytes: is required"):
         load_profile(folder)
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [('"validation_correct": 8', '"validation_correct": 9'), (": 4000", ": 1")]
+    ("old", "new"), [('"answer_bytes": 25', '"answer_bytes": 24'), (": 4000", ": 1")]
 )
 def test_a_number_changed_in_the_json_is_noticed(folder: Path, old: str, new: str) -> None:
     file = folder / "profile.json"
@@ -209,9 +217,9 @@ def test_samples_that_hold_a_pickle_are_refused_and_not_run(folder: Path, tmp_pa
     bomb = np.empty(1, dtype=object)
     bomb[0] = Bomb(canary)
     file = folder / "samples.npz"
-    np.savez(file, payload_bytes=bomb, correct=np.array([True]))
+    np.savez(file, **dict.fromkeys(SAMPLE_ARRAYS, bomb))
     change_json(folder, samples_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
-    with pytest.raises(ProfileError, match=r"profiles/abc: holds no profile "):
+    with pytest.raises(ProfileError, match=r"abc/samples\.npz: can't be read: Object arrays"):
         load_profile(folder)
     assert not canary.exists()
 
@@ -234,6 +242,22 @@ def test_accuracies_are_proportions_in_wilsons_interval() -> None:
     profile = make_profile()
     assert profile.accuracy == wilson_interval(3, 4)
     assert profile.validation_accuracy == wilson_interval(8, 10)
+
+
+def test_what_is_right_follows_from_the_labels_and_the_answers() -> None:
+    profile = replace(
+        make_profile(),
+        labels=np.array([0, 1, 2, 2]),
+        predicted=np.array([0, 2, 2, 1]),
+        dense_predicted=np.array([0, 1, 0, 1]),
+        validation_labels=np.array([5, 6]),
+        validation_predicted=np.array([5, 5]),
+        validation_dense_predicted=np.array([6, 6]),
+    )
+    assert profile.correct.tolist() == [True, False, True, False]
+    assert profile.dense_correct.tolist() == [True, True, False, False]
+    assert profile.validation_correct.tolist() == [True, False]
+    assert profile.validation_dense_correct.tolist() == [False, True]
 
 
 def test_weights_are_counted_as_float32_and_density_as_the_share_that_is_not_zero() -> None:

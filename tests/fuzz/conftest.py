@@ -1,0 +1,3 @@
+from tests.fuzz.place import place
+
+__all__ = ["place"]
