@@ -51,9 +51,9 @@ class Carried(NamedTuple):
     dropped: NDArray[np.bool_]
 
 
-def fifo_state(capacity: Capacity) -> FifoState:
+def fifo_state() -> FifoState:
     """Give the state of a direction that has carried nothing yet."""
-    return FifoState(new_state(capacity.arrays()))
+    return FifoState(new_state())
 
 
 def fifo(

@@ -1,17 +1,18 @@
 """Compiled steps of a first come, first served direction, for every kind of capacity.
 
-A direction's run-time state is one array of four floats, so that an engine can carry it through
+A direction's run-time state is one array of five floats, so that an engine can carry it through
 its own compiled loop, and a run cut into chunks makes the same operations in the same order as an
 uncut one: the results are the same bits.
 
-====  =============  ===============  ===============  ===================
+====  =============  ===============  ===============  =====================
 slot  all kinds      piecewise        opportunities    token bucket
-====  =============  ===============  ===============  ===================
+====  =============  ===============  ===============  =====================
 0     free from / s
-1                    piece            next one         tokens / byte
-2                    cycle            its cycle        counted at / s
-3                                     bytes left over
-====  =============  ===============  ===============  ===================
+1                    piece            next one         last full at / s
+2                    cycle            its cycle        bytes since
+3                                     bytes left over  last behind peak / s
+4                                                      bytes since
+====  =============  ===============  ===============  =====================
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from flexrel_sim.links.capacity import (
     OPPORTUNITIES,
     PIECEWISE,
     ROUNDING,
-    TOKEN_BUCKET,
     CapacityArrays,
     Floats,
 )
@@ -38,12 +38,9 @@ __all__ = ["fifo_kernel", "finish_s", "locate", "new_state", "piece_end_s"]
 _STEPS = 8
 
 
-def new_state(link: CapacityArrays) -> Floats:
+def new_state() -> Floats:
     """Give the state of a direction that has carried nothing yet."""
-    state = np.zeros(4)
-    if link.kind == TOKEN_BUCKET:
-        state[1] = link.size_bytes
-    return state
+    return np.zeros(5)
 
 
 @compiled
@@ -186,18 +183,17 @@ def _finish_opportunity_s(
 def _finish_token_s(
     link: CapacityArrays, state: Floats, start_s: float, wire_bytes: float
 ) -> float:
-    rate, peak = link.rate_bit_per_s[0] / 8, link.peak_bit_per_s / 8
-    tokens = min(link.size_bytes, state[1] + rate * (start_s - state[2]))
-    gain = 1.0 if math.isinf(peak) else peak / (peak - rate)
-    burst = tokens * gain
-    if wire_bytes <= burst:
-        spent_s = wire_bytes / peak
-        state[1] = max(0.0, tokens - wire_bytes + rate * spent_s)
-    else:
-        spent_s = burst / peak + (wire_bytes - burst) / rate
-        state[1] = 0.0
-    state[2] = start_s + spent_s
-    return float(state[2])
+    rate_bit_per_s, peak_bit_per_s = link.rate_bit_per_s[0], link.peak_bit_per_s
+    if state[1] + 8.0 * state[2] / rate_bit_per_s < start_s:
+        state[1], state[2] = start_s, 0.0
+    if state[3] + 8.0 * state[4] / peak_bit_per_s < start_s:
+        state[3], state[4] = start_s, 0.0
+    state[2] += wire_bytes
+    state[4] += wire_bytes
+    finish_s = state[3] + 8.0 * state[4] / peak_bit_per_s
+    if state[2] > link.size_bytes:
+        finish_s = max(finish_s, state[1] + 8.0 * (state[2] - link.size_bytes) / rate_bit_per_s)
+    return float(finish_s)
 
 
 @compiled

@@ -70,24 +70,31 @@ class TokenBucket:
 
 
 class _TokenSender:
+    """Counts whole bytes since the bucket was full, so that no rounding adds up.
+
+    What leaves obeys two lines: the peak since the wire fell behind it, and one bucketful and the
+    tokens since the bucket was full. A message is done when both allow its last byte.
+    """
+
     def __init__(self, capacity: TokenBucket) -> None:
-        self._bucket = capacity
-        self._tokens = capacity.burst_bytes
-        self._seen_s = 0.0
+        self._rate, self._peak = capacity.rate_bit_per_s, capacity.peak_bit_per_s
+        self._burst = capacity.burst_bytes
+        self._full_s = self._full_bytes = 0.0
+        self._peak_s = self._peak_bytes = 0.0
 
     def finish_s(self, start_s: float, wire_bytes: float, waited: bool) -> float:
         """Give when the last bit leaves."""
         del waited
-        rate, peak = self._bucket.rate_bit_per_s / 8, self._bucket.peak_bit_per_s / 8
-        earned = rate * (start_s - self._seen_s)
-        tokens = min(self._bucket.burst_bytes, self._tokens + earned)
-        # What leaves at the peak is what the tokens, and those that come meanwhile, allow.
-        burst = tokens * (1.0 if math.isinf(peak) else peak / (peak - rate))
-        if wire_bytes <= burst:
-            spent_s = wire_bytes / peak
-            self._tokens = max(0.0, tokens - wire_bytes + rate * spent_s)
-        else:
-            spent_s = burst / peak + (wire_bytes - burst) / rate
-            self._tokens = 0.0
-        self._seen_s = start_s + spent_s
-        return self._seen_s
+        if wire_bytes <= 0:
+            return start_s
+        if self._full_s + 8.0 * self._full_bytes / self._rate < start_s:
+            self._full_s, self._full_bytes = start_s, 0.0
+        if self._peak_s + 8.0 * self._peak_bytes / self._peak < start_s:
+            self._peak_s, self._peak_bytes = start_s, 0.0
+        self._full_bytes += wire_bytes
+        self._peak_bytes += wire_bytes
+        finish_s = self._peak_s + 8.0 * self._peak_bytes / self._peak
+        if self._full_bytes > self._burst:
+            over = self._full_bytes - self._burst
+            finish_s = max(finish_s, self._full_s + 8.0 * over / self._rate)
+        return finish_s

@@ -37,6 +37,9 @@ class ControllerSection(Section):
     """For `threshold`: ascending; the next option is taken from each of them on."""
     weight: float | None = Field(None, gt=0, le=1)
     """For `ema`: weight of the newest throughput."""
+    probe: PositiveSeconds | None = 10.0
+    """With a policy that observes: a device that has sent nothing for this long sends its next
+    request over the link, by the option of the fewest bytes; null for never."""
     drift: float | None = Field(None, ge=0, le=10)
     """For `change-point`: changes of the logarithm of throughput that are let pass."""
     limit: float | None = Field(None, gt=0, le=1000)

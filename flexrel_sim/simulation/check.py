@@ -11,6 +11,7 @@ from flexrel_sim.scenario import SystemScenario
 from flexrel_sim.scenario.controller_section import ControllerSection
 from flexrel_sim.scenario.schema import MODEL_SECTIONS, FailureSection, WorkloadSection
 from flexrel_sim.scenario.update_section import UpdateSection
+from flexrel_sim.simulation.policies import NOT_OBSERVING
 
 __all__ = ["Finding", "system_findings"]
 
@@ -183,6 +184,9 @@ def _policy(controller: ControllerSection, count: int) -> Iterator[Finding]:
         if getattr(controller, key) and controller.policy != policy:
             rule = f"has no effect with policy: {controller.policy}"
             yield f"controller.{key}", rule, getattr(controller, key), "remove it"
+    if "probe" in controller.model_fields_set and controller.policy in NOT_OBSERVING:
+        rule = f"has no effect with policy: {controller.policy}"
+        yield "controller.probe", rule, controller.probe, "remove it"
     thresholds = controller.thresholds
     if controller.policy == "threshold" and len(thresholds) != count - 1:
         rule = f"must be {count - 1}, one between each option and the next"

@@ -58,8 +58,8 @@ class CompiledEngine:
         self._device_free_s = np.full(system.devices, held_s)
         self._worker_free_s = np.zeros(system.pool.workers)
         self._link_state = {
-            "uplink": fifo_state(system.uplink.capacity),
-            "downlink": fifo_state(system.downlink.capacity),
+            "uplink": fifo_state(),
+            "downlink": fifo_state(),
         }
         self._delivery = {name: delivery_state(system.devices) for name in self._link_state}
         self._held_back: dict[str, Rows] = {}

@@ -43,6 +43,9 @@ class Controller:
         self.current = [self.control.start] * len(devices)
         self.chosen_s = [float("-inf")] * len(devices)
         self.under_way: list[dict[int, float]] = [{} for _ in devices]
+        # When a device last sent something, or heard what became of it.
+        self.heard_s = [0.0] * len(devices)
+        self.probe_option = self.control.probe_option
         self.option: list[int] = []
         loaded = [self.control.start] * len(devices)
         for number, device in enumerate(devices):
@@ -62,6 +65,10 @@ class Controller:
             self.current[device] = self._best(device, row)
             self.chosen_s[device] = now
         taken = self.control.edge_option if self._is_out(device) else self.current[device]
+        if self._is_deaf(device, taken):
+            taken = self.probe_option
+        if self.control.costs[taken].crosses_link:
+            self.heard_s[device] = now
         self.option.append(taken)
         return taken
 
@@ -76,6 +83,17 @@ class Controller:
             patience_s
         )
 
+    def _is_deaf(self, device: int, taken: int) -> bool:
+        """Tell whether a device that would stay on the edge must ask what became of the link.
+
+        Nothing that stays there tells it that a bad link is good again.
+        """
+        probe_s = self.control.probe_s
+        if probe_s is None or self.probe_option < 0 or self.under_way[device]:
+            return False
+        silent_s = self.clock.now - self.heard_s[device]
+        return not self.control.costs[taken].crosses_link and silent_s >= probe_s
+
     def started(self, device: int, place: int) -> None:
         """Hear that a device's transmission started, now."""
         self.under_way[device][place] = self.clock.now
@@ -83,6 +101,7 @@ class Controller:
     def ended(self, device: int, place: int, sent_bytes: float) -> None:
         """Hear that it ended, now, and what it carried."""
         lasted_s = self.clock.now - self.under_way[device].pop(place)
+        self.heard_s[device] = self.clock.now
         if lasted_s > 0 and sent_bytes > 0:
             self.policies[device].observe(8 * sent_bytes / lasted_s)
 
@@ -122,6 +141,11 @@ class Oracle(Controller):
     def _is_out(self, device: int) -> bool:
         # It need not guess.
         del device
+        return False
+
+    def _is_deaf(self, device: int, taken: int) -> bool:
+        # Nor ask.
+        del device, taken
         return False
 
     def _ends_s(self, device: int, row: int, option: int) -> float:

@@ -7,7 +7,7 @@ Compilation is cached on disk.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,38 @@ def edge_queue(
     return start_s, end_s
 
 
+class _Waiting(NamedTuple):
+    """Who waits on each device, as linked lists, so that memory follows what waits."""
+
+    oldest: NDArray[np.int64]
+    newest: NDArray[np.int64]
+    length: NDArray[np.int64]
+    behind: NDArray[np.int64]
+    start_s: NDArray[np.float64]
+
+
+@compiled
+def _waiting_at(waiting: _Waiting, device: int, now: float) -> int:
+    """Let go who has started, which is in order, and count the others."""
+    oldest = waiting.oldest[device]
+    while oldest >= 0 and waiting.start_s[oldest] <= now:
+        oldest = waiting.behind[oldest]
+        waiting.length[device] -= 1
+    waiting.oldest[device] = oldest
+    return int(waiting.length[device])
+
+
+@compiled
+def _wait(waiting: _Waiting, device: int, request: int, start_s: float) -> None:
+    waiting.start_s[request] = start_s
+    if waiting.oldest[device] < 0:
+        waiting.oldest[device] = request
+    else:
+        waiting.behind[waiting.newest[device]] = request
+    waiting.newest[device] = request
+    waiting.length[device] += 1
+
+
 @compiled
 def edge_queue_with_limits(
     arrival_s: NDArray[np.float64],
@@ -90,16 +122,19 @@ def edge_queue_with_limits(
     ended_s = np.empty(count)
     outcome = np.zeros(count, np.int8)
     window = first[:-1].copy()
-    # Starts never decrease at one device: as many wait as have started after the arrival.
-    starts = np.full((free_s.size, max(buffer, 1)), -np.inf)
-    place = np.zeros(free_s.size, np.int64)
+    room = count if buffer > 0 else 0
+    waiting = _Waiting(
+        np.full(free_s.size, -1), np.full(free_s.size, -1), np.zeros(free_s.size, np.int64),
+        np.full(room, -1), np.empty(room),
+    )  # fmt: skip
     for index in range(count):
         at = device[index]
         now = arrival_s[index]
         while window[at] < first[at + 1] and up_s[window[at]] <= now:
             # A restarted device has forgotten what waited.
             free_s[at] = min(free_s[at], up_s[window[at]])
-            starts[at, :] = -np.inf
+            waiting.oldest[at] = -1
+            waiting.length[at] = 0
             window[at] += 1
         crash_s = down_s[window[at]] if window[at] < first[at + 1] else np.inf
         if crash_s <= now:
@@ -108,14 +143,12 @@ def edge_queue_with_limits(
             continue
         start = max(now, free_s[at])
         if buffer >= 0:
-            busy = start > now if buffer == 0 else starts[at, place[at] % buffer] > now
-            if busy:
+            if start > now and _waiting_at(waiting, at, now) >= buffer:
                 outcome[index] = FULL
                 ended_s[index] = now
                 continue
-            if buffer > 0:
-                starts[at, place[at] % buffer] = start
-                place[at] += 1
+            if start > now:
+                _wait(waiting, at, index, start)
         end = start + service_s[index]
         free_s[at] = end
         if end > crash_s:

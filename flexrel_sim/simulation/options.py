@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import SystemScenario
 from flexrel_sim.simulation.deliveries import Updates
-from flexrel_sim.simulation.policies import Control, OptionCost
+from flexrel_sim.simulation.policies import NOT_OBSERVING, Control, OptionCost
 from flexrel_sim.simulation.rows import Rows
 from flexrel_sim.simulation.system import System
 
@@ -87,6 +87,7 @@ def make_control(
         patience_s=section.patience if section.fallback else None,
         thresholds_bit_per_s=tuple(section.thresholds),
         deadline_s=math.inf if deadline_s is None else deadline_s,
+        probe_s=None if section.policy in NOT_OBSERVING else section.probe,
     )
     given = {
         name: value

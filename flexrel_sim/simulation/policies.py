@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 __all__ = [
+    "NOT_OBSERVING",
     "Control",
     "Edgent",
     "LastThroughput",
@@ -22,6 +23,9 @@ __all__ = [
 ]
 
 PolicyName = Literal["static", "threshold", "ema", "change-point", "edgent", "oracle"]
+
+NOT_OBSERVING: Final = ("static", "oracle")
+"""Policies that what a transmission got is nothing to."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,8 @@ class Control:
         Of `PageHinkley`.
     deadline_s
         Of `Edgent`.
+    probe_s
+        A device that has sent nothing for this long sends its next request; None for never.
     """
 
     policy: PolicyName
@@ -99,6 +105,13 @@ class Control:
     drift: float = 0.05
     limit: float = 1.0
     deadline_s: float = math.inf
+    probe_s: float | None = None
+
+    @property
+    def probe_option(self) -> int:
+        """The option of the fewest bytes among those that cross the link; -1 if none does."""
+        sent = [index for index, cost in enumerate(self.costs) if cost.crosses_link]
+        return min(sent, key=lambda index: self.costs[index].uplink_bytes, default=-1)
 
     @property
     def edge_option(self) -> int:

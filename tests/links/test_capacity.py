@@ -37,7 +37,7 @@ def test_a_message_that_fills_a_piece_does_not_wait_for_the_end_of_an_outage():
             )
             finish_s = capacity.sender().finish_s(shift_s, size, waited=False)
             assert finish_s == pytest.approx(shift_s + length_s, abs=1e-9)
-            state = fifo_state(capacity)
+            state = fifo_state()
             arrival, sizes = np.array([shift_s]), np.array([size])
             assert fifo(arrival, sizes, capacity, Buffer(), state).end_s[0] == finish_s
 
@@ -49,7 +49,7 @@ def test_a_start_at_the_very_end_of_a_cycle_is_in_the_next_one():
         for start_s in (cycle * 0.1, np.nextafter(cycle * 0.1, 0.0), cycle / 10):
             finish_s = capacity.sender().finish_s(start_s, 10, waited=False)
             assert finish_s - start_s == pytest.approx(0.01, abs=1e-9)
-            state = fifo_state(capacity)
+            state = fifo_state()
             arrival = np.array([start_s])
             assert fifo(arrival, np.array([10]), capacity, Buffer(), state).end_s[0] == finish_s
 

@@ -38,14 +38,14 @@ def crossings(draw):
     return line, flows, flow, came_s, column(0, 32, 64).astype(np.int64), column(0.0, 0.25, 3.0)
 
 
-def states(line, flows):
-    return delivery_state(flows), fifo_state(line.capacity)
+def states(flows):
+    return delivery_state(flows), fifo_state()
 
 
 def carried(line, messages, before=None):
     """Give when messages (flow, came_s, sizes, late_s) leave the wire, and when they come out."""
     flow, came_s, sizes, late_s = messages
-    state, link = before or states(line, int(flow.max(initial=0)) + 1)
+    state, link = before or states(int(flow.max(initial=0)) + 1)
     sent = fifo(came_s, sizes, line.capacity, line.buffer, link)
     left_s = sent.end_s
     if line.connection is not None:
@@ -81,7 +81,7 @@ def test_the_compiled_the_stepwise_and_the_slow_connections_are_one(crossing):
 def test_where_a_run_is_cut_changes_no_bit_of_a_delivery(crossing, cut):
     line, flows, *messages = crossing
     _, whole_s = carried(line, messages)
-    before = states(line, flows)
+    before = states(flows)
     parts = [
         carried(line, [column[part] for column in messages], before)[1]
         for part in (slice(None, cut), slice(cut, None))
@@ -102,7 +102,7 @@ def test_a_message_that_is_asked_about_would_be_out_when_it_is_out(crossing, at)
 
 def test_a_message_that_fits_the_window_leaves_at_the_rate_of_the_wire():
     line = Direction("uplink", constant(80e3), connection=PACE)
-    sizes, before = np.array([3000]), states(line, 1)
+    sizes, before = np.array([3000]), states(1)
     _, out_s = carried(line, at_once(np.zeros(1), sizes), before)
     assert out_s.tolist() == [0.3]
     # Another right after it waits until the window came back, at the ceiling: 1000 B/s.

@@ -22,9 +22,7 @@ ENDLESS = Buffer()
 
 
 def carry(arrivals, sizes, capacity, buffer=ENDLESS):
-    return fifo(
-        np.array(arrivals, dtype=float), np.array(sizes), capacity, buffer, fifo_state(capacity)
-    )
+    return fifo(np.array(arrivals, dtype=float), np.array(sizes), capacity, buffer, fifo_state())
 
 
 @given(capacities, messages(), buffers)
@@ -43,7 +41,7 @@ def test_the_compiled_queue_is_the_slow_one(capacity, sent, buffer):
 def test_where_a_run_is_cut_changes_no_bit(capacity, sent, buffer, cuts):
     arrivals, sizes = sent
     whole = carry(arrivals, sizes, capacity, buffer)
-    state = fifo_state(capacity)
+    state = fifo_state()
     parts = [
         fifo(part, size, capacity, buffer, state)
         for part, size in zip(

@@ -54,7 +54,7 @@ def test_sharing_and_queueing_are_done_at_the_same_time(capacity, sent):
     from flexrel_sim.links.fifo import fifo, fifo_state
 
     arrivals, sizes = sent
-    queued = fifo(arrivals, sizes, capacity, Buffer(), fifo_state(capacity))
+    queued = fifo(arrivals, sizes, capacity, Buffer(), fifo_state())
     shared = share(arrivals, sizes, capacity)
     assert shared.max() == pytest.approx(queued.end_s.max(), rel=1e-9)
 

@@ -202,7 +202,7 @@ def test_propagation_occupies_nothing():
     slow = direction(delay_s=0.5, transport="ideal", packets=Packets(), capacity=constant(8e3))
     arrivals = np.arange(0.0, 20.0, 0.5)
     sizes = np.full(arrivals.size, 100, dtype=np.int64)
-    sent = fifo(arrivals, sizes, slow.capacity, Buffer(), fifo_state(slow.capacity))
+    sent = fifo(arrivals, sizes, slow.capacity, Buffer(), fifo_state())
     nobody, late_s = np.zeros(arrivals.size, np.int32), np.zeros(arrivals.size)
     there = delivered_s(slow, nobody, sent.end_s, late_s, delivery_state(1))
     np.testing.assert_allclose(there - arrivals, 0.1 + 0.5)
