@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import shutil
-import tempfile
 import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,6 +27,8 @@ __all__ = [
     "Layer",
     "Profile",
     "load_profile",
+    "profile_from_bytes",
+    "profile_to_bytes",
     "save_profile",
 ]
 
@@ -37,6 +37,8 @@ PROFILE_VERSION: Final = 4
 
 _JSON_NAME = "profile.json"
 _ARRAYS_NAME = "samples.npz"
+
+_REMEDY = "measure it again with 'flexrel-sim run'"
 
 
 @dataclass(frozen=True)
@@ -225,15 +227,20 @@ class Profile:
         return sum(layer.nonzero_weights for layer in self.layers)
 
 
-def save_profile(profile: Profile, folder: Path) -> None:
-    """Write a profile as a folder, all of it or nothing.
+def profile_to_bytes(profile: Profile) -> tuple[bytes, bytes]:
+    """Give a profile as the content of its two files.
 
     Parameters
     ----------
     profile
-        What to write.
-    folder
-        Where; an existing profile there is kept, since its name says its content.
+        What to store.
+
+    Returns
+    -------
+    bytes
+        Of ``profile.json``.
+    bytes
+        Of ``samples.npz``.
     """
     buffer = io.BytesIO()
     np.savez_compressed(buffer, payload_bytes=profile.payload_bytes, correct=profile.correct)
@@ -246,20 +253,23 @@ def save_profile(profile: Profile, folder: Path) -> None:
     data["version"] = PROFILE_VERSION
     data["samples_sha256"] = hashlib.sha256(arrays).hexdigest()
     data["content_sha256"] = _content_digest(data)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name[:16]}-", dir=folder.parent))
-    try:
-        (partial / _ARRAYS_NAME).write_bytes(arrays)
-        (partial / _JSON_NAME).write_text(json.dumps(data, indent=1), encoding="utf-8")
-        partial.chmod(0o755)
-        try:
-            partial.rename(folder)
-        except OSError:
-            # Another worker may have been first with the same content.
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    return json.dumps(data, indent=1).encode(), arrays
+
+
+def save_profile(profile: Profile, folder: Path) -> None:
+    """Write a profile as a folder of two files.
+
+    Parameters
+    ----------
+    profile
+        What to write.
+    folder
+        Where; it is made.
+    """
+    text, arrays = profile_to_bytes(profile)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _ARRAYS_NAME).write_bytes(arrays)
+    (folder / _JSON_NAME).write_bytes(text)
 
 
 def load_profile(folder: Path) -> Profile:
@@ -280,12 +290,39 @@ def load_profile(folder: Path) -> Profile:
     ProfileError
         If the folder or one of its files is missing, truncated, changed, or of another version.
     """
-    remedy = "measure it again with 'flexrel-sim run'"
     try:
-        data = json.loads((folder / _JSON_NAME).read_text(encoding="utf-8"))
+        text = (folder / _JSON_NAME).read_bytes()
         arrays = (folder / _ARRAYS_NAME).read_bytes()
     except OSError as error:
-        raise ProfileError(f"{error.filename}: can't be read: {error.strerror}; {remedy}") from None
+        raise ProfileError(
+            f"{error.filename}: can't be read: {error.strerror}; {_REMEDY}"
+        ) from None
+    return profile_from_bytes(text, arrays, folder)
+
+
+def profile_from_bytes(text: bytes, arrays: bytes, folder: Path) -> Profile:
+    """Give the profile of which `profile_to_bytes` gave the content.
+
+    Parameters
+    ----------
+    text, arrays
+        The content of its two files.
+    folder
+        Where they are from; for what is said.
+
+    Returns
+    -------
+    Profile
+        The same profile.
+
+    Raises
+    ------
+    ProfileError
+        If they are truncated, changed, or of another version.
+    """
+    remedy = _REMEDY
+    try:
+        data = json.loads(text.decode())
     except (ValueError, RecursionError):
         raise ProfileError(f"{folder / _JSON_NAME}: is not complete JSON; {remedy}") from None
     version = data.get("version") if isinstance(data, dict) else None
