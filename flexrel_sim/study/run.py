@@ -15,12 +15,12 @@ from flexrel_sim.links.resolve import resolve, trace_warnings
 from flexrel_sim.measure import Checked, MeasureSpec, cached_profile, check, keep_profile
 from flexrel_sim.measure.pruning_check import aim_warnings
 from flexrel_sim.metrics import OPTIONAL_METRICS
+from flexrel_sim.processes import run_tasks
 from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile, SystemScenario, option_points
 from flexrel_sim.simulation import Summary, Unstable, simulate_point
 from flexrel_sim.simulation.check import system_findings
 from flexrel_sim.simulation.store import KeepTrace, trace_writer
-from flexrel_sim.study.executor import run_tasks
 from flexrel_sim.study.load_warnings import drop_warnings, overload_warnings, saturation_warnings
 from flexrel_sim.study.result import PointResult, StudyResult, rank
 
