@@ -125,9 +125,9 @@ def export(
     scenario_file = load_scenario(Path(file), overrides)
     own = _own_point(scenario_file, scenario_file.scenario)
     spec = check_all(own, consent_to(allow_factory)).specs[0]
-    from flexrel_sim.export import EXPORT_NAMES, write_export  # noqa: PLC0415 - as above
+    from flexrel_sim.export import CARD_NAME, write_export  # noqa: PLC0415 - as above
 
-    with result_folder(Path(output), EXPORT_NAMES) as folder:
+    with result_folder(Path(output), CARD_NAME) as folder:
         return write_export(spec, folder)
 
 

@@ -11,7 +11,13 @@ from typing import Any
 
 from flexrel_sim.networks import consent_to
 from flexrel_sim.profile import load_profile
-from flexrel_sim.report import TRACES_NAME, result_folder, write_tables
+from flexrel_sim.report import (
+    CURVES_NAME,
+    SUMMARY_NAME,
+    TRACES_NAME,
+    result_folder,
+    write_tables,
+)
 from flexrel_sim.scenario import load_scenario, load_system_scenario
 from flexrel_sim.study import (
     Progress,
@@ -181,7 +187,7 @@ def compare(
     started = time.monotonic()
     loaded = load_comparison(Path(file), consent_to(allow_factory))
     target = Path(output or Path("results") / loaded.scenario.name)
-    with result_folder(target) as folder:
+    with result_folder(target, CURVES_NAME) as folder:
         result = run_comparison(loaded, workers or os.cpu_count() or 1, progress)
         seconds = time.monotonic() - started
         told = f"{seconds:.0f} s wall time, curves that were known already not counted"
@@ -191,7 +197,7 @@ def compare(
 
 
 def _written(target: Path, work: Callable[[Path], StudyResult]) -> Run:
-    with result_folder(target) as folder:
+    with result_folder(target, SUMMARY_NAME) as folder:
         traces = folder / TRACES_NAME
         traces.mkdir()
         result = work(traces)

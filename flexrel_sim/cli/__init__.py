@@ -1,5 +1,5 @@
 """The command line: parse, call one function, print. Heavy imports wait until they are used."""
 
-from flexrel_sim.cli.app import app, main
+from flexrel_sim.cli.app import app
 
-__all__ = ["app", "main"]
+__all__ = ["app"]

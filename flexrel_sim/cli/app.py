@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import sys
+from typing import Any, NoReturn
 
 import click
 
@@ -15,11 +17,16 @@ from flexrel_sim.cli.running import run, simulate
 from flexrel_sim.cli.scenarios import schema, validate
 from flexrel_sim.cli.training import train, train_bottleneck
 from flexrel_sim.errors import InputError, ScenarioError, WorkError
+from flexrel_sim.processes import mark_warnings
+from flexrel_sim.signals import Stopped, stopped_by
 from flexrel_sim.version import __version__
 
-__all__ = ["app", "main"]
+__all__ = ["app"]
 
 FAILED, WRONG_INPUT = 1, 2
+
+_PIPE_CLOSED = 141
+"""As a shell tells of a program that SIGPIPE ended."""
 
 
 class _App(click.Group):
@@ -35,14 +42,13 @@ class _App(click.Group):
         except WorkError as error:
             click.echo(f"failed: {error}", err=True)
             ctx.exit(FAILED)
-        except KeyboardInterrupt:
-            click.echo(
-                "interrupted; nothing was written, earlier results are as they were", err=True
-            )
-            ctx.exit(FAILED)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except BrokenPipeError:
+            _leave_pipe()
         except Exception as error:  # noqa: BLE001 - the last resort: a line, not a traceback
+            if number := stopped_by():
+                raise Stopped(number) from None
             detail = " ".join(str(error).split())
             click.echo(
                 f"failed: {type(error).__name__}: {detail}; 'flexrel-sim --debug …' shows where",
@@ -57,6 +63,7 @@ class _App(click.Group):
 def app(debug: bool) -> None:
     """Prune, split, encode and simulate a network between an edge device and a server."""
     del debug
+    mark_warnings()
 
 
 for _command in (
@@ -66,6 +73,10 @@ for _command in (
     app.add_command(_command)
 
 
-def main() -> None:
-    """Run the command line."""
-    app()
+def _leave_pipe() -> NoReturn:
+    """End as other tools do whose reader has gone, such as `head`."""
+    # What is still in buffers would fail again at the interpreter's end.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
+    sys.exit(_PIPE_CLOSED)

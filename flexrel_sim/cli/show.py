@@ -42,10 +42,16 @@ def progress(label: str, items: Iterable[Any], total: int) -> Iterable[Any]:
     )
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command group, which has one way to end for all output."""
+        raise BrokenPipeError
+
+
 def table_console() -> Console:
     """Make a console as wide as the terminal, or as the widest table where there is none."""
     width = None if sys.stdout.isatty() else _WIDTH_OFF_TERMINAL
-    return Console(width=width, highlight=False)
+    return _Console(width=width, highlight=False)
 
 
 def show_run(finished: Run) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from safetensors.torch import load as load_tensors
@@ -16,7 +15,6 @@ from flexrel_sim.comparison.result import Curve
 from flexrel_sim.comparison.schema import Entry, Pair, Track
 from flexrel_sim.comparison.settings import merged
 from flexrel_sim.datasets import DatasetInfo, evaluation_samples
-from flexrel_sim.files import write_whole
 from flexrel_sim.networks import Card, Consent
 from flexrel_sim.networks.answers import share_correct
 from flexrel_sim.networks.build import build_network
@@ -27,10 +25,13 @@ from flexrel_sim.pruning.prune import removed
 from flexrel_sim.pruning.relevance import prunable_layers
 from flexrel_sim.pruning.scores import scoring
 from flexrel_sim.scenario.schema import DataSection, PruningSection, RelevanceSection
+from flexrel_sim.store import Store
 from flexrel_sim.training import train_network
 from flexrel_sim.training.fine_tune import fine_tune
 
 __all__ = ["Subject"]
+
+_NETWORKS = Store("networks")
 
 # Losses that are asked for are smaller: below this, a curve has nothing more to tell.
 _HOPELESS_LOSS = 0.3
@@ -52,8 +53,8 @@ class Subject:
         The datasets that training sees, and that all other samples are drawn from.
     seed
         Seed of training.
-    checkpoint
-        Where the trained weights are kept; trained and written if missing.
+    key
+        Names the trained weights, which are kept; trained if missing.
     consent
         Which factories may be called.
     """
@@ -64,7 +65,7 @@ class Subject:
     trained_on: DatasetInfo
     deployed_on: DatasetInfo
     seed: int
-    checkpoint: Path
+    key: str
     consent: Consent | None = None
 
     @cached_property
@@ -73,11 +74,13 @@ class Subject:
         assert self.card.training is not None  # noqa: S101 - load_comparison has checked it
         recipe = self.card.training.model_copy(update={"seed": self.seed})
         card = self.card.model_copy(update={"training": recipe})
-        if not self.checkpoint.exists():
-            trained = train_network(card, self.trained_on, consent=self.consent)
-            write_whole(self.checkpoint, trained.checkpoint)
+        tensors = _NETWORKS.get(self.key, load_tensors)
+        if tensors is None:
+            trained = train_network(card, self.trained_on, consent=self.consent).checkpoint
+            _NETWORKS.put(self.key, trained)
+            tensors = load_tensors(trained)
         network = build_network(card.architecture, self.consent)
-        network.load_state_dict(load_tensors(self.checkpoint.read_bytes()))
+        network.load_state_dict(tensors)
         return network.eval().requires_grad_(False)
 
     @cached_property

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from flexrel_sim.comparison.check import ComparisonFile
@@ -15,13 +14,15 @@ from flexrel_sim.comparison.result import Comparison, Curve
 from flexrel_sim.comparison.schema import ComparisonScenario, Entry, Pair, Track
 from flexrel_sim.comparison.settings import takes_part
 from flexrel_sim.datasets import DatasetInfo
-from flexrel_sim.files import write_whole
-from flexrel_sim.measure import cache_folder, code_digest
+from flexrel_sim.measure import code_digest
 from flexrel_sim.networks import Card, CardFile, Consent, network_digests
+from flexrel_sim.processes import run_tasks
+from flexrel_sim.store import Store
 from flexrel_sim.study import Progress
-from flexrel_sim.study.executor import run_tasks
 
 __all__ = ["compare"]
+
+_CURVES = Store("curves")
 
 # Whatever can move a curve, as for profiles; nothing is cut or simulated here.
 _CODE = (
@@ -48,7 +49,6 @@ class _Task:
     trained_on: DatasetInfo
     deployed_on: DatasetInfo
     seed: int
-    folder: Path
     consent: Consent | None
     built: dict[str, str]
 
@@ -70,8 +70,6 @@ def compare(file: ComparisonFile, workers: int, progress: Progress) -> Compariso
     Comparison
         All curves.
     """
-    folder = cache_folder() / "comparisons"
-    folder.mkdir(exist_ok=True)
     scenario = file.scenario
     tasks = [
         _Task(
@@ -81,7 +79,6 @@ def compare(file: ComparisonFile, workers: int, progress: Progress) -> Compariso
             file.trained_on[pair.network],
             file.deployed_on[pair.network],
             seed,
-            folder,
             file.cards[pair.network].consent,
             _built(file.cards[pair.network]),
         )
@@ -102,15 +99,12 @@ def _measure(task: _Task) -> list[Curve]:
         for entry in task.scenario.entries
         if takes_part(entry, track, task.pair)
     ]
-    files = {
-        (entry.label, track.label): task.folder / f"{_key(task, entry, track)}.json"
-        for entry, track in wanted
-    }
     subject: Any = None
     curves = []
     for entry, track in wanted:
-        file = files[entry.label, track.label]
-        if not file.exists():
+        key = _key(task, entry, track)
+        curve = _CURVES.get(key, lambda data: Curve.from_json(data.decode()))
+        if curve is None:
             # Here, not at the top: torch is needed only where something is measured.
             from flexrel_sim.comparison.measure import Subject  # noqa: PLC0415
             from flexrel_sim.threads import one_thread  # noqa: PLC0415
@@ -123,19 +117,20 @@ def _measure(task: _Task) -> list[Curve]:
                     task.trained_on,
                     task.deployed_on,
                     task.seed,
-                    _checkpoint(task),
+                    _network_key(task),
                     task.consent,
                 )
             with one_thread():
-                curve = subject.curve(entry, track)
-            write_whole(file, curve.to_json().encode())
-        curves.append(Curve.from_json(file.read_text(encoding="utf-8")))
+                measured: Curve = subject.curve(entry, track)
+            _CURVES.put(key, measured.to_json().encode())
+            # As it is read again: a list of settings is a tuple there.
+            curve = Curve.from_json(measured.to_json())
+        curves.append(curve)
     return curves
 
 
-def _checkpoint(task: _Task) -> Path:
-    recipe = {"card": _recipe(task), "seed": task.seed, "from": _provenance()}
-    return task.folder / f"{_digest(recipe)}.safetensors"
+def _network_key(task: _Task) -> str:
+    return _digest({"card": _recipe(task), "seed": task.seed, "from": _provenance()})
 
 
 def _key(task: _Task, entry: Entry, track: Track) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from flexrel_sim.checksums import write_sums
 from flexrel_sim.errors import WorkError
 from flexrel_sim.export.card import Told, card_text, codec_json
 from flexrel_sim.export.files import demand_onnx, exported, largest_difference
@@ -25,15 +25,10 @@ from flexrel_sim.statistics import wilson_interval
 from flexrel_sim.threads import one_thread
 from flexrel_sim.version import __version__
 
-__all__ = ["EXPORT_NAMES", "write_export"]
+__all__ = ["CARD_NAME", "write_export"]
 
-EXPORT_NAMES: Final = frozenset(
-    {
-        *("head.onnx", "tail.onnx", "head.pt2", "tail.pt2", "run_head.py", "run_tail.py"),
-        *("codec.json", "model_card.md", "provenance.json", "SHA256SUMS"),
-    }
-)
-"""All that an export may write."""
+CARD_NAME: Final = "model_card.md"
+"""What an export is, for its reader."""
 
 _TRIED = 8
 """Test samples on which the files are compared with torch."""
@@ -72,15 +67,11 @@ def write_export(spec: MeasureSpec, folder: Path) -> Told:
         (folder / name).write_text(script.text, encoding="utf-8")
     if told.codecs:
         (folder / "codec.json").write_text(codec_json(told), encoding="utf-8")
-    (folder / "model_card.md").write_text(card_text(told), encoding="utf-8")
+    (folder / CARD_NAME).write_text(card_text(told), encoding="utf-8")
     versions = {name: version(name) for name in ("torch", "onnx", "onnxscript", "onnxruntime")}
     provenance = {"versions": {"flexrel_sim": __version__} | versions, "from": spec.provenance}
     (folder / "provenance.json").write_text(json.dumps(provenance, indent=1) + "\n")
-    sums = [
-        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n"
-        for file in sorted(folder.iterdir())
-    ]
-    (folder / "SHA256SUMS").write_text("".join(sums), encoding="utf-8")
+    write_sums(folder)
     return told
 
 

@@ -1,13 +1,12 @@
 """The model half: checks and keys (no torch), and `measure.network`, which measures profiles."""
 
-from flexrel_sim.measure.cache import cache_folder, cached_profile, keep_profile
+from flexrel_sim.measure.cache import cached_profile, keep_profile
 from flexrel_sim.measure.check import Checked, check
 from flexrel_sim.measure.spec import MeasureSpec, code_digest, make_spec
 
 __all__ = [
     "Checked",
     "MeasureSpec",
-    "cache_folder",
     "cached_profile",
     "check",
     "code_digest",

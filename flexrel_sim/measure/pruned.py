@@ -8,18 +8,15 @@ import json
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from flexrel_sim.codec import WeightDtype, rounded_weights
 from flexrel_sim.datasets import DatasetInfo, EvaluationSamples, Samples, evaluation_samples
 from flexrel_sim.errors import WorkError
-from flexrel_sim.files import write_whole
-from flexrel_sim.measure.cache import cache_folder
 from flexrel_sim.measure.spec import MeasureSpec
 from flexrel_sim.networks.shrunk import shrink
 from flexrel_sim.networks.weights import fill
@@ -29,9 +26,12 @@ from flexrel_sim.pruning.auto import choose
 from flexrel_sim.pruning.prune import prune, with_floors_of
 from flexrel_sim.pruning.relevance import prunable_layers
 from flexrel_sim.scenario.schema import PruningSection
+from flexrel_sim.store import Store
 from flexrel_sim.training.fine_tune import fine_tune
 
 __all__ = ["PrunedNetwork", "head_layers", "prune_point", "pruned_network", "samples_of"]
+
+_STEPS = Store("steps")
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def pruned_network(
     seconds = time.perf_counter() - started
     whole = network
     for step, planned in enumerate(_steps(settings), start=1):
-        kept = _step_file(key, step, settings)
+        kept = _step_key(key, step, settings)
         started = time.perf_counter()
         found = _resumed(kept, network)
         if found is not None:
@@ -132,7 +132,7 @@ def pruned_network(
         if tuning.epochs and recipe is not None:
             network = fine_tune(network, recipe.dataset, tuning, recipe.samples).network
         if kept is not None:
-            write_whole(kept, save({k: v.contiguous() for k, v in network.state_dict().items()}))
+            _STEPS.put(kept, save({k: v.contiguous() for k, v in network.state_dict().items()}))
     return PrunedNetwork(network.eval(), choice, seconds)
 
 
@@ -220,23 +220,22 @@ def _gone(network: nn.Module, settings: PruningSection, step: int) -> Mapping[st
     return {name: layer.weight == 0 for name, layer in prunable_layers(network).items()}
 
 
-def _step_file(key: str, step: int, settings: PruningSection) -> Path | None:
-    """Name the file of a finished step; a schedule of one step without training needs none."""
+def _step_key(key: str, step: int, settings: PruningSection) -> str | None:
+    """Name a finished step; a schedule of one step without training needs none."""
     schedule = settings.schedule
     if not key or (schedule.steps == 1 and schedule.fine_tuning.epochs == 0):
         return None
-    folder = cache_folder() / "steps"
-    folder.mkdir(exist_ok=True)
-    name = json.dumps([key, step])
-    return folder / f"{hashlib.sha256(name.encode()).hexdigest()}.safetensors"
+    return hashlib.sha256(json.dumps([key, step]).encode()).hexdigest()
 
 
-def _resumed(file: Path | None, network: nn.Module) -> nn.Module | None:
+def _resumed(key: str | None, network: nn.Module) -> nn.Module | None:
     """Read a finished step: the network that it started from, with its weights and sizes."""
-    if file is None or not file.exists():
-        return None
-    tensors = load_file(file)
-    found = copy.deepcopy(network)
-    shrink(found, tensors)
-    fill(found, tensors)
-    return found
+
+    def read(data: bytes) -> nn.Module:
+        tensors = load(data)
+        found = copy.deepcopy(network)
+        shrink(found, tensors)
+        fill(found, tensors)
+        return found
+
+    return None if key is None else _STEPS.get(key, read)

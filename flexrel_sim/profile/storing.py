@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -58,30 +56,19 @@ def profile_to_bytes(profile: Profile) -> tuple[bytes, bytes]:
 
 
 def save_profile(profile: Profile, folder: Path) -> None:
-    """Write a profile as a folder, all of it or nothing.
+    """Write a profile as a folder of two files.
 
     Parameters
     ----------
     profile
         What to write.
     folder
-        Where; an existing profile there is kept, since its name says its content.
+        Where; it is made.
     """
     text, arrays = profile_to_bytes(profile)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name[:16]}-", dir=folder.parent))
-    try:
-        (partial / _ARRAYS_NAME).write_bytes(arrays)
-        (partial / _JSON_NAME).write_bytes(text)
-        partial.chmod(0o755)
-        try:
-            partial.rename(folder)
-        except OSError:
-            # Another worker may have been first with the same content.
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _ARRAYS_NAME).write_bytes(arrays)
+    (folder / _JSON_NAME).write_bytes(text)
 
 
 def load_profile(folder: Path) -> Profile:

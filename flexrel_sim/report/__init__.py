@@ -1,6 +1,12 @@
 """Results on disk: one folder per run."""
 
-from flexrel_sim.report.folder import PROVENANCE_NAME, TRACES_NAME, result_folder
+from flexrel_sim.report.folder import (
+    CURVES_NAME,
+    PROVENANCE_NAME,
+    SUMMARY_NAME,
+    TRACES_NAME,
+    result_folder,
+)
 from flexrel_sim.report.tables import (
     OPERATING_COLUMNS,
     operating_columns,
@@ -9,8 +15,10 @@ from flexrel_sim.report.tables import (
 )
 
 __all__ = [
+    "CURVES_NAME",
     "OPERATING_COLUMNS",
     "PROVENANCE_NAME",
+    "SUMMARY_NAME",
     "TRACES_NAME",
     "operating_columns",
     "result_folder",

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from flexrel_sim.comparison.result import Comparison, Saving
 from flexrel_sim.comparison.schema import Measure, Track
-from flexrel_sim.report.folder import PROVENANCE_NAME
+from flexrel_sim.report.folder import CURVES_NAME, PROVENANCE_NAME
 from flexrel_sim.report.tables import versions, write_json
 
 __all__ = ["write_comparison"]
@@ -40,7 +40,7 @@ def write_comparison(result: Comparison, folder: Path, facts: dict[str, str]) ->
         What the document says of the run beside its versions, such as its wall time.
     """
     lines = [curve.to_json() for curve in result.curves]
-    (folder / "curves.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / CURVES_NAME).write_text("\n".join(lines) + "\n", encoding="utf-8")
     _write_csv(folder / "kept.csv", _KEPT_HEADER, _kept_rows(result))
     _write_csv(folder / "savings.csv", _SAVING_HEADER, _saving_rows(result))
     used = {name: number for name, number in versions().items() if number is not None}

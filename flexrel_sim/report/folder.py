@@ -3,51 +3,46 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from fnmatch import fnmatchcase
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from flexrel_sim.checksums import strangers, write_sums
 from flexrel_sim.errors import InputError
+from flexrel_sim.files import note_written
+from flexrel_sim.report.workplace import Workplace, workplace
+from flexrel_sim.signals import held
 
-__all__ = ["PROVENANCE_NAME", "TRACES_NAME", "result_folder"]
+__all__ = ["CURVES_NAME", "PROVENANCE_NAME", "SUMMARY_NAME", "TRACES_NAME", "result_folder"]
+
+CURVES_NAME = "curves.jsonl"
+"""All curves of a comparison."""
 
 PROVENANCE_NAME = "provenance.json"
-"""Says what wrote a folder; only a folder of nothing but a run's own files is replaced."""
+"""Says what wrote a folder."""
+
+SUMMARY_NAME = "summary.json"
+"""All figures of a run."""
 
 TRACES_NAME = "traces"
 """Folder of the traces, a Parquet file for each point."""
 
-_OWN_NAMES = frozenset(
-    {
-        PROVENANCE_NAME,
-        "scenario.yaml",
-        "summary.json",
-        "table.csv",
-        TRACES_NAME,
-        "profiles",
-        "curves.jsonl",
-        "kept.csv",
-        "savings.csv",
-        "report.md",
-        "*.png",
-        "*.svg",
-    }
-)
+_SHOWN = 3
 
 
 @contextmanager
-def result_folder(target: Path, own: Iterable[str] = _OWN_NAMES) -> Iterator[Path]:
+def result_folder(target: Path, mark: str) -> Iterator[Path]:
     """Write results beside their place, and move them there at the end.
+
+    What is written is recorded in ``SHA256SUMS``. Whatever else a folder holds, and whatever of it
+    was changed since, is somebody's work, and never replaced.
 
     Parameters
     ----------
     target
         Where the results belong.
-    own
-        Names, or patterns, of what an earlier result may have left there.
+    mark
+        A file that all results of this kind have: those of another command are not replaced.
 
     Yields
     ------
@@ -58,58 +53,84 @@ def result_folder(target: Path, own: Iterable[str] = _OWN_NAMES) -> Iterator[Pat
     Raises
     ------
     InputError
-        If the target is a file, or a folder with something else in it, or can't be made.
+        If the target is a file, or a folder with something else in it, or can't be made, or
+        another run is writing there. If something else came while the body worked, the results
+        are beside the target, and the message says where.
     """
-    try:
-        target = target.resolve()
-        if target.exists() and not target.is_dir():
-            raise InputError(f"{target}: must be a folder, and is a file; give another with -o")
-        foreign = _foreign(target, own)
-        if foreign:
+    with ExitStack() as stack:
+        try:
+            target = target.resolve()
+            if target.exists() and not target.is_dir():
+                raise InputError(f"{target}: must be a folder, and is a file; give another with -o")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            place = stack.enter_context(workplace(target))
+            _demand_ours(place, mark)
+        except OSError as error:
             raise InputError(
-                f"{target}: must be empty or hold an earlier result only, and holds {foreign!r};"
-                " give another with -o"
-            )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    except OSError as error:
+                f"{target}: can't be made: {error.strerror}; give another with -o"
+            ) from None
+        yield place.new
+        write_sums(place.new)
+        _swap(place, mark)
+
+
+def _demand_ours(place: Workplace, mark: str) -> None:
+    """Raise InputError if there is something that no run of ours wrote."""
+    if foreign := _foreign(place.target, mark, place.ignored):
         raise InputError(
-            f"{target}: can't be made: {error.strerror}; give another with -o"
-        ) from None
-    try:
-        partial.chmod(0o755)
-        yield partial
-        _swap(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            f"{place.target}: must be empty or hold an earlier result only, and holds {foreign},"
+            " which no run wrote or which was changed since; move it, or give another with -o"
+        )
+    # A run was killed when its results were in their place, and the earlier ones not yet gone.
+    if foreign := _foreign(place.old, mark):
+        raise InputError(
+            f"{place.old}: is an earlier result, and holds {foreign}, which no run wrote; move it"
+        )
+    place.finish()
 
 
-def _foreign(target: Path, own: Iterable[str]) -> str | None:
-    """Name something in a folder that no run of ours wrote, if there is any."""
-    names = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
-    for name in names:
-        if not any(fnmatchcase(name, pattern) for pattern in own):
-            return name
-    if not names:
-        return None
+def _swap(place: Workplace, mark: str) -> None:
+    """Put the new result in the place of the earlier one, if that is still a run's alone."""
+    with held():
+        foreign = _foreign(place.target, mark, place.ignored)
+        if not foreign:
+            place.put_away()
+            try:
+                place.put_in()
+                # Once more, where nobody finds it any more to write into.
+                foreign = _foreign(place.old, mark)
+            except BaseException:
+                place.take_back()
+                raise
+            if foreign:
+                place.take_back()
+        if foreign:
+            free = place.set_aside()
+            note_written(free)
+            raise InputError(
+                f"{place.target}: has got {foreign} while the run was working, and is left as it"
+                f" is; the new results are in {free}"
+            )
+        place.finish()
+        note_written(place.target)
+
+
+def _foreign(folder: Path, mark: str, ignored: Collection[str] = ()) -> str:
+    """Name what a folder holds beside an earlier result of the same kind; empty if nothing."""
+    if not folder.is_dir():
+        return repr(folder.name) if folder.exists() else ""
+    names = strangers(folder, ignored)
+    found = sorted(path.name for path in folder.iterdir() if path.name not in ignored)
+    if not names and found and not _is_result(folder, mark):
+        names = found
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(map(repr, names[:_SHOWN])) + more
+
+
+def _is_result(folder: Path, mark: str) -> bool:
+    # Others record their files in the same form; ours tell the version that wrote them.
     try:
-        data = json.loads((target / PROVENANCE_NAME).read_text(encoding="utf-8"))
-        return None if "flexrel_sim" in data["versions"] else PROVENANCE_NAME
+        data = json.loads((folder / PROVENANCE_NAME).read_text(encoding="utf-8"))
+        return "flexrel_sim" in data["versions"] and (folder / mark).exists()
     except (OSError, ValueError, KeyError, TypeError):
-        return names[0]
-
-
-def _swap(new: Path, target: Path) -> None:
-    if not target.exists():
-        new.rename(target)
-        return
-    old = new.with_name(f"{new.name}-old")
-    try:
-        target.rename(old)
-        new.rename(target)
-    except BaseException:
-        # Ctrl-C may fall between the two: the earlier result goes back to its place.
-        if old.exists() and not target.exists():
-            old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        return False

@@ -16,7 +16,7 @@ import yaml
 
 from flexrel_sim.metrics import METRICS
 from flexrel_sim.profile import save_profile
-from flexrel_sim.report.folder import PROVENANCE_NAME
+from flexrel_sim.report.folder import PROVENANCE_NAME, SUMMARY_NAME
 from flexrel_sim.simulation import Summary, Unstable
 from flexrel_sim.statistics import Estimate
 from flexrel_sim.study.result import PointResult, StudyResult
@@ -84,7 +84,7 @@ def write_tables(result: StudyResult, folder: Path) -> None:
     folder
         An empty folder.
     """
-    write_json(folder / "summary.json", summary_data(result))
+    write_json(folder / SUMMARY_NAME, summary_data(result))
     _write_csv(folder / "table.csv", result)
     resolved = yaml.safe_dump(_movable(result), sort_keys=False, allow_unicode=True)
     (folder / "scenario.yaml").write_text(resolved, encoding="utf-8")

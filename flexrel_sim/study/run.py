@@ -16,12 +16,12 @@ from flexrel_sim.measure import Checked, MeasureSpec, cached_profile, check, kee
 from flexrel_sim.measure.pruning_check import aim_warnings
 from flexrel_sim.metrics import OPTIONAL_METRICS
 from flexrel_sim.networks import Consent
+from flexrel_sim.processes import run_tasks
 from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile, SystemScenario, option_points
 from flexrel_sim.simulation import Summary, Unstable, simulate_point
 from flexrel_sim.simulation.check import system_findings
 from flexrel_sim.simulation.store import KeepTrace, trace_writer
-from flexrel_sim.study.executor import run_tasks
 from flexrel_sim.study.load_warnings import drop_warnings, overload_warnings, sampling_warnings
 from flexrel_sim.study.precision import Side, precision_faults, precision_warnings
 from flexrel_sim.study.ranking import rank

@@ -1,10 +1,7 @@
 import hashlib
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 
 import jsonschema
 import pytest
@@ -13,7 +10,6 @@ from click.testing import CliRunner
 
 from flexrel_sim import __version__
 from flexrel_sim.cli import app
-from flexrel_sim.cli.app import main
 from flexrel_sim.datasets import DATASETS
 from flexrel_sim.errors import WorkError
 from flexrel_sim.hardware import list_devices, list_radios
@@ -173,7 +169,6 @@ def test_a_folder_with_something_else_in_it_is_refused(workspace):
     [
         (WorkError("no luck"), "failed: no luck"),
         (OSError("disk full"), "failed: OSError: disk full"),
-        (KeyboardInterrupt(), "interrupted; nothing was written"),
     ],
 )
 def test_failed_work_is_exit_code_1_and_one_line(workspace, monkeypatch, error, line):
@@ -324,13 +319,6 @@ def test_a_network_without_checkpoint_is_trained_and_recorded(workspace):
     assert (workspace / "new.safetensors").is_file()
 
 
-def test_main_is_the_console_script(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["flexrel-sim", "--version"])
-    with pytest.raises(SystemExit, match="0"):
-        main()
-    assert __version__ in capsys.readouterr().out
-
-
 def imported_by(*words, cwd=None):
     script = (
         "import sys, json\n"
@@ -364,32 +352,3 @@ def test_simulate_never_imports_torch(workspace):
 def test_a_run_from_cached_profiles_never_imports_torch(workspace):
     call("run", "small.yaml", "-o", "out", "--workers", 1)
     assert "torch" not in imported_by("run", "small.yaml", "--workers", 1, "-o", "again")
-
-
-def test_ctrl_c_leaves_no_half_written_file_and_the_earlier_result(workspace):
-    assert call("run", "small.yaml", "-o", "out", "--workers", 1).exit_code == 0
-    before = (workspace / "out" / "summary.json").read_bytes()
-    # A minute of work for the slow engine, so that it is surely interrupted.
-    settings = ("simulation.engine=simpy", "workload.duration=3000 s", "simulation.replications=50")
-    long = ["run", "small.yaml", "-o", "out", "--workers", "2"]
-    long += [word for setting in settings for word in ("--set", setting)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "flexrel_sim", *long],
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env=dict(os.environ),
-        # A suite in the background of a script ignores Ctrl-C, and so would what it starts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-    )
-    deadline = time.monotonic() + 60
-    while not list(workspace.glob(".out-*")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.5)
-    os.killpg(process.pid, signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "interrupted; nothing was written" in stderr
-    assert "Traceback" not in stderr
-    assert (workspace / "out" / "summary.json").read_bytes() == before
-    assert not list(workspace.glob(".out-*"))

@@ -350,7 +350,7 @@ def test_networks_of_the_users_own_images_are_compared_and_kept_by_their_content
         return compare(load_comparison(workspace / "who.yaml"), 1, lambda _, items, __: items)
 
     def kept():
-        return set((tmp_path / "cache" / "comparisons").glob("*.json"))
+        return set((tmp_path / "cache" / "curves").iterdir())
 
     first, files = compared(), kept()
     assert all(curve.test[0] > 0.5 for curve in first.curves)

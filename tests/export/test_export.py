@@ -24,7 +24,7 @@ from flexrel_sim import api
 from flexrel_sim.cli import app
 from flexrel_sim.codec import Codec, ImageCodec
 from flexrel_sim.errors import InputError, WorkError
-from flexrel_sim.export import EXPORT_NAMES, Told, files, write_export
+from flexrel_sim.export import Told, files, write_export
 from flexrel_sim.export.files import exported, largest_difference
 from flexrel_sim.measure import MeasureSpec
 from flexrel_sim.measure.bottleneck import make_bottleneck
@@ -36,6 +36,12 @@ from tests.measure.scenarios import spec_of
 from tests.measure.test_check import TEXT, residual
 
 ROOT = Path(__file__).parents[2]
+
+
+EXPORT_NAMES = {
+    *("head.onnx", "tail.onnx", "head.pt2", "tail.pt2", "run_head.py", "run_tail.py"),
+    *("codec.json", "model_card.md", "provenance.json", "SHA256SUMS"),
+}
 
 
 @dataclass
@@ -209,9 +215,15 @@ def test_the_command_writes_a_folder_whose_sums_and_programs_hold(
     for file in out.iterdir():
         assert str(ROOT).encode() not in file.read_bytes()
     # An earlier export is replaced, whole; what is not an export is kept.
-    (out / "model_card.md").write_text("old")
+    (out / "model_card.md").unlink()
+    missing = CliRunner().invoke(app, words)
+    assert missing.exit_code == 2
+    assert "holds 'SHA256SUMS'" in missing.stderr
+    shutil.rmtree(out)
     assert CliRunner().invoke(app, words).exit_code == 0
-    assert (out / "model_card.md").read_text() != "old"
+    before = (out / "provenance.json").stat().st_mtime_ns
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert (out / "provenance.json").stat().st_mtime_ns > before
     (out / "thesis.txt").write_text("years")
     refused = CliRunner().invoke(app, words)
     assert refused.exit_code == 2

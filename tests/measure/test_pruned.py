@@ -87,7 +87,7 @@ def test_finished_steps_are_taken_up_again(
 ) -> None:
     settings = section(**(THREE | {"granularity": granularity}))
     first = pruned_network(network, settings, samples, key="k").network
-    assert len(list((cache / "steps").glob("*.safetensors"))) == 3
+    assert len(list((cache / "steps").iterdir())) == 3
 
     def refuse(*_: Any, **__: Any) -> nn.Module:
         raise AssertionError("pruned again")
