@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from flexrel_sim.accuracy import mixed_figures
 from flexrel_sim.profile import Profile
 from flexrel_sim.simulation.figures import EDGE_SPANS, SPANS, Figures, Window
 from flexrel_sim.simulation.options import shipped_bytes
 from flexrel_sim.simulation.system import Stage, System
 from flexrel_sim.simulation.trace import REASONS
-from flexrel_sim.statistics import Estimate, mixed, t_interval
+from flexrel_sim.statistics import Estimate, t_interval
 
 __all__ = ["SPANS", "StageShare", "Summary", "Window", "summarise", "with_loads"]
 
@@ -41,8 +42,8 @@ class Summary:
     Parameters
     ----------
     metrics
-        Every metric by name. Simulated ones have t-intervals over replications, accuracy has
-        Wilson's over test samples, and a fact such as weight bytes has no width.
+        Every metric by name. Simulated ones have t-intervals over replications, accuracy and
+        recalls have intervals over test samples, and a fact such as weight bytes has no width.
     shares
         What the sojourn time is made of.
     loads
@@ -135,7 +136,7 @@ def summarise(  # noqa: PLR0913, PLR0917 - a point is all of these
     metrics |= {name: Estimate(value, value, value) for name, value in facts.items()}
     dropped = np.sum([own.dropped for own in figures], axis=0)
     return Summary(
-        metrics=metrics | {"accuracy": mixed([own.accuracy for own in profiles], shares)},
+        metrics=metrics | mixed_figures([own.recalls for own in profiles], shares),
         shares=_shares(figures, system),
         loads=loads,
         busiest=max(stages, key=lambda stage: loads[stage.name]).name,
