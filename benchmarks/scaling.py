@@ -56,6 +56,7 @@ def profile() -> Profile:
     """Make an operating point of one layer on each side and payloads of 1 to 2 kB."""
     layer = Layer("fc1", "linear", "head", 2000, 1000, 1000, 400, 40, (10,))
     tail = Layer("fc2", "linear", "tail", 2000, 1000, 1000, 40, 40, (10,))
+    right = np.zeros(1000, np.int64)
     sizes = np.random.default_rng(0).integers(1000, 2000, 1000)
     return Profile(
         key="0" * 64,
@@ -68,9 +69,12 @@ def profile() -> Profile:
         head_weight_bytes=4000,
         tail_weight_bytes=4000,
         payload_bytes=sizes.astype(np.int64),
-        correct=np.ones(1000, np.bool_),
-        validation_correct=1,
-        validation_samples=1,
+        labels=right,
+        predicted=right,
+        dense_predicted=right,
+        validation_labels=right,
+        validation_predicted=right,
+        validation_dense_predicted=right,
         provenance={},
     )
 

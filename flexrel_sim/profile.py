@@ -32,11 +32,21 @@ __all__ = [
     "save_profile",
 ]
 
-PROFILE_VERSION: Final = 4
+PROFILE_VERSION: Final = 5
 """Version of the stored form; a profile of another version is refused."""
 
 _JSON_NAME = "profile.json"
 _ARRAYS_NAME = "samples.npz"
+
+_ARRAYS = (
+    "payload_bytes",
+    "labels",
+    "predicted",
+    "dense_predicted",
+    "validation_labels",
+    "validation_predicted",
+    "validation_dense_predicted",
+)
 
 
 @dataclass(frozen=True)
@@ -165,10 +175,11 @@ class Profile:
         Bytes of the weights of each half in their smallest shipping format.
     payload_bytes
         Encoded bytes of every test sample, shape ``(test,)``.
-    correct
-        Whether each test sample is answered correctly, shape ``(test,)``.
-    validation_correct, validation_samples
-        The same for the validation samples, as counts.
+    labels, predicted, dense_predicted
+        Of every test sample the class that it is of, the one that is answered, and the one that
+        the dense network answers (unpruned, in one piece, as float32), shape ``(test,)``.
+    validation_labels, validation_predicted, validation_dense_predicted
+        The same of every validation sample, shape ``(validation,)``.
     provenance
         Hashes and versions of what was measured.
     calibration
@@ -187,9 +198,12 @@ class Profile:
     head_weight_bytes: int
     tail_weight_bytes: int
     payload_bytes: NDArray[np.int64]
-    correct: NDArray[np.bool_]
-    validation_correct: int
-    validation_samples: int
+    labels: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    dense_predicted: NDArray[np.int64]
+    validation_labels: NDArray[np.int64]
+    validation_predicted: NDArray[np.int64]
+    validation_dense_predicted: NDArray[np.int64]
     provenance: dict[str, str]
     calibration: Calibration = Calibration()
     codec: CodecCost = CodecCost()
@@ -205,14 +219,34 @@ class Profile:
         return tuple(layer for layer in self.layers if layer.side == "tail")
 
     @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether each test sample is answered correctly, shape ``(test,)``."""
+        return _agree(self.predicted, self.labels)
+
+    @property
+    def dense_correct(self) -> NDArray[np.bool_]:
+        """Whether the dense network answers each test sample correctly, shape ``(test,)``."""
+        return _agree(self.dense_predicted, self.labels)
+
+    @property
+    def validation_correct(self) -> NDArray[np.bool_]:
+        """Whether each validation sample is answered correctly, shape ``(validation,)``."""
+        return _agree(self.validation_predicted, self.validation_labels)
+
+    @property
+    def validation_dense_correct(self) -> NDArray[np.bool_]:
+        """Whether the dense network answers each validation sample correctly."""
+        return _agree(self.validation_dense_predicted, self.validation_labels)
+
+    @property
     def accuracy(self) -> Estimate:
         """Accuracy on the test samples, in Wilson's interval."""
-        return wilson_interval(int(self.correct.sum()), self.correct.size)
+        return wilson_interval(int(self.correct.sum()), self.labels.size)
 
     @property
     def validation_accuracy(self) -> Estimate:
         """Accuracy on the validation samples, which operating points are chosen on."""
-        return wilson_interval(self.validation_correct, self.validation_samples)
+        return wilson_interval(int(self.validation_correct.sum()), self.validation_labels.size)
 
     @property
     def macs(self) -> int:
@@ -223,6 +257,11 @@ class Profile:
     def nonzero_weights(self) -> int:
         """Weights and biases left in both halves."""
         return sum(layer.nonzero_weights for layer in self.layers)
+
+
+def _agree(answers: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    agree: NDArray[np.bool_] = answers == labels
+    return agree
 
 
 def save_profile(profile: Profile, folder: Path) -> None:
@@ -236,13 +275,11 @@ def save_profile(profile: Profile, folder: Path) -> None:
         Where; an existing profile there is kept, since its name says its content.
     """
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, payload_bytes=profile.payload_bytes, correct=profile.correct)
+    data = asdict(profile)
+    # The dict is annotated: numpy's stub takes any keyword for its own switch.
+    held: dict[str, Any] = {name: data.pop(name) for name in _ARRAYS}
+    np.savez_compressed(buffer, **held)
     arrays = buffer.getvalue()
-    data = {
-        key: value
-        for key, value in asdict(profile).items()
-        if key not in ("payload_bytes", "correct")
-    }
     data["version"] = PROFILE_VERSION
     data["samples_sha256"] = hashlib.sha256(arrays).hexdigest()
     data["content_sha256"] = _content_digest(data)
@@ -311,8 +348,7 @@ def _content_digest(data: dict[str, Any]) -> str:
 
 def _from_data(data: dict[str, Any], arrays: bytes) -> Profile:
     with np.load(io.BytesIO(arrays), allow_pickle=False) as samples:
-        data["payload_bytes"] = samples["payload_bytes"]
-        data["correct"] = samples["correct"]
+        data |= {name: samples[name] for name in _ARRAYS}
     data["layers"] = tuple(
         Layer(**{**layer, "output_shape": tuple(layer["output_shape"])}) for layer in data["layers"]
     )

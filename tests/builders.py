@@ -59,7 +59,14 @@ def make_layer(**changes: Any) -> Layer:
 
 
 def make_profile(**changes: Any) -> Profile:
-    """One layer on each side, four samples of 125 bytes (1000 bits), an answer of 25 bytes."""
+    """One layer on each side, four samples of 125 bytes (1000 bits), an answer of 25 bytes.
+
+    Three of four test samples and 8 of 10 validation samples of two classes are answered rightly,
+    all of them by the dense network; `correct` and `validation_correct` say it otherwise.
+    """
+    correct = np.asarray(changes.pop("correct", [True, True, True, False]))
+    validation_correct = np.asarray(changes.pop("validation_correct", [True] * 8 + [False] * 2))
+    labels, validation_labels = (np.arange(a.size) % 2 for a in (correct, validation_correct))
     values: dict[str, Any] = {
         "key": "k" * 64,
         "network": "net",
@@ -71,9 +78,14 @@ def make_profile(**changes: Any) -> Profile:
         "head_weight_bytes": 4000,
         "tail_weight_bytes": 3000,
         "payload_bytes": np.array([125, 125, 125, 125], dtype=np.int64),
-        "correct": np.array([True, True, True, False]),
-        "validation_correct": 8,
-        "validation_samples": 10,
+        "labels": labels,
+        "predicted": labels ^ ~correct,
+        "dense_predicted": labels,
+        "validation_labels": validation_labels,
+        "validation_predicted": np.where(
+            validation_correct, validation_labels, 1 - validation_labels
+        ),
+        "validation_dense_predicted": validation_labels,
         "provenance": {"torch": "none"},
     }
     return Profile(**(values | changes))

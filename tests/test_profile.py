@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 def plain(profile: Profile) -> dict[str, Any]:
     data = asdict(profile)
-    for name in ("payload_bytes", "correct"):
+    for name in module._ARRAYS:
         data[name] = (data[name].dtype, data[name].tolist())
     return data
 
@@ -48,7 +48,7 @@ def test_a_profile_of_an_edge_only_network_without_layers_comes_back(tmp_path: P
         boundary_shapes=(),
         crosses_link=False,
         payload_bytes=np.zeros(1, dtype=np.int64),
-        correct=np.array([False]),
+        correct=[False],
         network="réseau µ",
     )
     save_profile(profile, tmp_path / "p")
@@ -119,7 +119,7 @@ def test_samples_with_one_bit_changed_are_refused_by_name(folder: Path) -> None:
 
 def test_samples_of_another_profile_are_refused_by_name(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    save_profile(make_profile(correct=np.array([False] * 4)), other)
+    save_profile(make_profile(correct=[False] * 4), other)
     shutil.copy(other / "samples.npz", folder / "samples.npz")
     with pytest.raises(ProfileError, match=r"abc/samples\.npz: is truncated or changed"):
         load_profile(folder)
@@ -185,7 +185,7 @@ def test_json_without_a_field_is_refused_by_name(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [('"validation_correct": 8', '"validation_correct": 9'), (": 4000", ": 1")]
+    ("old", "new"), [('"answer_bytes": 25', '"answer_bytes": 24'), (": 4000", ": 1")]
 )
 def test_a_number_changed_in_the_json_is_noticed(folder: Path, old: str, new: str) -> None:
     file = folder / "profile.json"
@@ -209,7 +209,7 @@ def test_samples_that_hold_a_pickle_are_refused_and_not_run(folder: Path, tmp_pa
     bomb = np.empty(1, dtype=object)
     bomb[0] = Bomb(canary)
     file = folder / "samples.npz"
-    np.savez(file, payload_bytes=bomb, correct=np.array([True]))
+    np.savez(file, **dict.fromkeys(module._ARRAYS, bomb))
     change_json(folder, samples_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
     with pytest.raises(ProfileError, match=r"profiles/abc: holds no profile "):
         load_profile(folder)
@@ -234,6 +234,22 @@ def test_accuracies_are_proportions_in_wilsons_interval() -> None:
     profile = make_profile()
     assert profile.accuracy == wilson_interval(3, 4)
     assert profile.validation_accuracy == wilson_interval(8, 10)
+
+
+def test_what_is_right_follows_from_the_labels_and_the_answers() -> None:
+    profile = replace(
+        make_profile(),
+        labels=np.array([0, 1, 2, 2]),
+        predicted=np.array([0, 2, 2, 1]),
+        dense_predicted=np.array([0, 1, 0, 1]),
+        validation_labels=np.array([5, 6]),
+        validation_predicted=np.array([5, 5]),
+        validation_dense_predicted=np.array([6, 6]),
+    )
+    assert profile.correct.tolist() == [True, False, True, False]
+    assert profile.dense_correct.tolist() == [True, True, False, False]
+    assert profile.validation_correct.tolist() == [True, False]
+    assert profile.validation_dense_correct.tolist() == [False, True]
 
 
 def test_weights_are_counted_as_float32_and_density_as_the_share_that_is_not_zero() -> None:

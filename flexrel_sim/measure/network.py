@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
 from flexrel_sim.codec import AnyCodec, WeightDtype, codec_of, total_work, weight_bytes
@@ -23,13 +24,20 @@ from flexrel_sim.measure.pruned import prune_point, samples_of
 from flexrel_sim.measure.sending import send
 from flexrel_sim.measure.spec import MeasureSpec
 from flexrel_sim.networks.build import load_network
-from flexrel_sim.partition import Cost, CutPoint, Graph, count, cut_table, split_graph, trace, walk
+from flexrel_sim.partition import (
+    EDGE,
+    Cost,
+    CutPoint,
+    Graph,
+    count,
+    cut_table,
+    split_graph,
+    trace,
+    walk,
+)
 from flexrel_sim.placement import CutTable
 from flexrel_sim.profile import Calibration, Profile
 from flexrel_sim.threads import one_thread
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["Ready", "Traced", "measure_cuts", "measure_network", "ready", "traced"]
 
@@ -41,6 +49,9 @@ _BYTES_PER_LOGIT = 4
 _CHOOSING = 50
 
 _Codecs = tuple[AnyCodec, ...]
+
+# By key, the last one only: the pruned networks of a study share it, one after the other.
+_DENSE_ANSWERS: dict[str, NDArray[np.int64]] = {}
 
 
 @dataclass(frozen=True)
@@ -130,14 +141,14 @@ def measure_network(specs: Sequence[MeasureSpec]) -> list[Profile]:
     with one_thread():
         try:
             found = ready(specs)
-            samples = found.samples
-            images = np.concatenate([samples.validation.images, samples.test.images])
-            labels = np.concatenate([samples.validation.labels, samples.test.labels])
+            parts = found.samples.validation.images, found.samples.test.images
+            images = torch.from_numpy(np.concatenate(parts))
             asked = [(cut, codecs) for _, cut, codecs, _ in found.points]
-            measured = measure_cuts(found.whole.graph, asked, torch.from_numpy(images))
+            measured = measure_cuts(found.whole.graph, asked, images)
+            dense = _dense_answers(specs[0], images)
             return [
                 replace(
-                    _profile(spec, found.whole, outcome, labels, found.calibration),
+                    _profile(spec, found, outcome, dense),
                     operating_point=spec.operating_point | {"split": split},
                 )
                 for (spec, _, _, split), outcome in zip(found.points, measured, strict=True)
@@ -300,16 +311,22 @@ def _codecs(spec: MeasureSpec, cut: str, graph: Graph, samples: EvaluationSample
     return fitted_codecs(spec.scenario.codec, graph, graph.cut(cut), *tensors)
 
 
+def _dense_answers(spec: MeasureSpec, images: Tensor) -> NDArray[np.int64]:
+    """Answer as the dense network does, in the batches that a cut's answers are measured in."""
+    key = spec.dense_key
+    if key not in _DENSE_ANSWERS:
+        (measured,) = measure_cuts(trace(load_network(spec.card_file)), [(EDGE, ())], images)
+        _DENSE_ANSWERS.clear()
+        _DENSE_ANSWERS[key] = measured.answers
+    return _DENSE_ANSWERS[key]
+
+
 def _profile(
-    spec: MeasureSpec,
-    whole: Traced,
-    measured: _Measured,
-    labels: NDArray[np.int64],
-    calibration: Calibration,
+    spec: MeasureSpec, found: Ready, measured: _Measured, dense: NDArray[np.int64]
 ) -> Profile:
-    validation, dtype = spec.scenario.data.validation, spec.scenario.weights.dtype
+    whole, samples, dtype = found.whole, found.samples, spec.scenario.weights.dtype
+    validation = samples.validation.labels.size
     cut = next(cut for cut in whole.table.cuts if cut.name == measured.cut.name)
-    correct = measured.answers == labels
     shapes = tuple(tensor.shape for tensor in cut.boundary)
     return Profile(
         key=spec.key,
@@ -322,10 +339,13 @@ def _profile(
         head_weight_bytes=whole.weight_bytes(slice(cut.operations), dtype),
         tail_weight_bytes=whole.weight_bytes(slice(cut.operations, None), dtype),
         payload_bytes=measured.payload_bytes[validation:],
-        correct=correct[validation:],
-        validation_correct=int(correct[:validation].sum()),
-        validation_samples=validation,
+        labels=samples.test.labels,
+        predicted=measured.answers[validation:],
+        dense_predicted=dense[validation:],
+        validation_labels=samples.validation.labels,
+        validation_predicted=measured.answers[:validation],
+        validation_dense_predicted=dense[:validation],
         provenance=spec.provenance,
-        calibration=calibration,
+        calibration=found.calibration,
         codec=total_work(measured.codecs, shapes if cut.crosses_link else ()),
     )

@@ -142,6 +142,12 @@ class MeasureSpec:
         return _digest({"network": shared, "from": self.provenance})
 
     @property
+    def dense_key(self) -> str:
+        """Name of the dense network and its samples, which all prunings, cuts and codecs share."""
+        shared = {name: self.operating_point[name] for name in ("model", "data")}
+        return _digest({"dense": shared, "from": self.provenance})
+
+    @property
     def bottleneck_key(self) -> str:
         """Hash of the network, pruning and cut that a bottleneck is trained for."""
         names = ("model", "data", "pruning", "weights")

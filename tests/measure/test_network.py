@@ -12,12 +12,13 @@ from flexrel_sim.codec import Codec, encode_weights
 from flexrel_sim.datasets import EvaluationSamples, evaluation_samples
 from flexrel_sim.errors import CheckpointError, WorkError
 from flexrel_sim.measure import MeasureSpec
+from flexrel_sim.measure import network as network_module
 from flexrel_sim.measure.network import measure_cuts, measure_network, traced
 from flexrel_sim.networks import CardFile
 from flexrel_sim.networks.build import load_network
 from flexrel_sim.networks.modules import BasicBlock
-from flexrel_sim.partition import split_graph, split_network, trace
-from flexrel_sim.profile import Profile
+from flexrel_sim.partition import Graph, split_graph, split_network, trace
+from flexrel_sim.profile import _ARRAYS, Profile
 from flexrel_sim.pruning.prune import prune
 from tests.measure.scenarios import spec_of
 from tests.networks.cards import TINY_LAYERS, trained_tiny, write_checkpoint
@@ -46,7 +47,12 @@ def measured(spec: MeasureSpec) -> Profile:
 def plain(profile: Profile) -> dict[str, Any]:
     data = asdict(profile)
     del data["calibration"]["measured_s"]
-    return data | {name: data[name].tolist() for name in ("payload_bytes", "correct")}
+    return data | {name: data[name].tolist() for name in _ARRAYS}
+
+
+def answers_of(network: nn.Module, images: np.ndarray) -> list[int]:
+    with torch.inference_mode():
+        return network(torch.from_numpy(images)).argmax(1).tolist()
 
 
 CODECS = [
@@ -80,9 +86,10 @@ def test_accuracy_and_payload_are_those_of_samples_sent_one_by_one(
         # Alone and in a batch a number may differ in its last bit, which zstd may see.
         batches = [head(batch).numpy() for batch in images.split(250)]
     sizes = [len(coder.encode(boundary)) for boundary in np.concatenate(batches)]
-    right = np.array(answers[:60]) == samples.validation.labels
-    assert profile.correct.tolist() == (answers[60:] == samples.test.labels).tolist()
-    assert (profile.validation_correct, profile.validation_samples) == (right.sum(), 60)
+    assert profile.labels.tolist() == samples.test.labels.tolist()
+    assert profile.predicted.tolist() == answers[60:]
+    assert profile.validation_labels.tolist() == samples.validation.labels.tolist()
+    assert profile.validation_predicted.tolist() == answers[:60]
     assert profile.payload_bytes.tolist() == sizes[60:]
     assert len(set(sizes)) == 1 or coder.compress != "none"
 
@@ -98,6 +105,48 @@ def test_at_cut_edge_nothing_is_sent_and_the_whole_network_answers(tiny: CardFil
     assert profile.tail == ()
     assert profile.tail_weight_bytes == 0
     assert profile.boundary_shapes == ((10,),)
+
+
+COARSE = {"dtype": "int4", "keep": 0.05}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"codec": {"dtype": "float32"}},
+        {"pruning": {"ratio": 0.9}, "codec": COARSE},
+        {"pruning": FILTERS, "split": {"cut": "edge"}, "weights": {"dtype": "int8"}},
+        {"split": {"cut": "server"}, "codec": COARSE},
+    ],
+)
+def test_beside_every_answer_is_that_of_the_dense_network(
+    tiny: CardFile, changes: dict[str, Any]
+) -> None:
+    spec = spec_of(tiny, data=DATA, **changes)
+    profile, samples = measured(spec), samples_of(spec)
+    dense = load_network(tiny)
+    assert profile.dense_predicted.tolist() == answers_of(dense, samples.test.images)
+    validation = answers_of(dense, samples.validation.images)
+    assert profile.validation_dense_predicted.tolist() == validation
+    assert (profile.predicted.tolist() == profile.dense_predicted.tolist()) == (len(changes) == 1)
+
+
+def test_the_dense_network_answers_once_for_all_its_prunings(
+    tiny: CardFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs = [spec_of(tiny, pruning={"ratio": ratio}) for ratio in (0.0, 0.5, 0.9)]
+    other = spec_of(tiny, data={"seed": 99})
+    monkeypatch.setattr(network_module, "_DENSE_ANSWERS", {})
+    asked: list[list[str]] = []
+
+    def spy(graph: Graph, cuts: Any, images: Tensor) -> Any:
+        asked.append([name for name, _ in cuts])
+        return measure_cuts(graph, cuts, images)
+
+    monkeypatch.setattr(network_module, "measure_cuts", spy)
+    for spec in (*specs, other):
+        measured(spec)
+    assert asked.count(["edge"]) == 2
 
 
 @pytest.mark.parametrize("codec", CODECS)

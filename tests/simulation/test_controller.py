@@ -184,8 +184,8 @@ def profiles() -> list[Profile]:
         payload_bytes=np.zeros(4, dtype=np.int64),
         head_weight_bytes=7000,
         tail_weight_bytes=0,
-        validation_correct=4,
-        correct=np.array([True, False, False, False]),
+        validation_correct=[True] * 4 + [False] * 6,
+        correct=[True, False, False, False],
     )
     return [make_profile(), near]
 
