@@ -61,7 +61,7 @@ def show_run(finished: Run) -> None:
     name = result.scenario_file.scenario.name
     count = len(result.points)
     # Points that differ only in settings without effect are the same: one row says it.
-    front = {_identity(p): p for p in reversed(result.base_environment) if p.on_front}
+    front = {_identity(p): p for p in reversed(result.headline_points) if p.on_front}
     shown = sorted(front.values(), key=lambda point: (not point.chosen, point.index))
     told, title = shown, f"{name}: Pareto front"
     if count <= _ALL_SHOWN:

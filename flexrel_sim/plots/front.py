@@ -110,7 +110,7 @@ def _simulated(result: StudyResult) -> list[tuple[PointResult, Summary]]:
     """Give the points of the base environment that have figures."""
     return [
         (point, point.outcome)
-        for point in result.base_environment
+        for point in result.headline_points
         if isinstance(point.outcome, Summary)
     ]
 
@@ -198,6 +198,8 @@ def _constraint_line(axes: Axes, result: StudyResult) -> None:
 def _focus(axes: Axes, points: Sequence[PointResult]) -> int:
     """Give the axis to the front and what is near it; tell how many points are left below."""
     front = [p.validation_accuracy.low for p in points if p.on_front]
+    if not front:
+        return 0
     bottom = min(front) - 0.08
     axes.set_ylim(bottom=max(0.0, bottom))
     return sum(p.validation_accuracy.value < bottom for p in points)

@@ -128,6 +128,7 @@ def _point_data(point: PointResult) -> dict[str, Any]:
         "profile": profile.key,
         "operating_point": profile.operating_point,
         "stable": isinstance(point.outcome, Summary),
+        "feasible": point.feasible,
         "on_front": point.on_front,
         "chosen": point.chosen,
         "macs": profile.macs,
@@ -156,7 +157,7 @@ def _point_data(point: PointResult) -> dict[str, Any]:
 def _write_csv(file: Path, result: StudyResult) -> None:
     swept = list(dict.fromkeys(path for point in result.points for path in point.values))
     bounds = [f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")]
-    head = ["index", *swept, *OPERATING_COLUMNS, "stable", "on_front", "chosen", "macs"]
+    head = ["index", *swept, *OPERATING_COLUMNS, "stable", "feasible", "on_front", "chosen", "macs"]
     with file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, [*head, "nonzero_weights", "validation_accuracy", *bounds])
         writer.writeheader()
@@ -166,6 +167,7 @@ def _write_csv(file: Path, result: StudyResult) -> None:
                 **point.values,
                 **operating_columns(point),
                 "stable": isinstance(point.outcome, Summary),
+                "feasible": point.feasible,
                 "on_front": point.on_front,
                 "chosen": point.chosen,
                 "macs": point.profile.macs,

@@ -83,12 +83,15 @@ class ScenarioFile(Generic[S]):
         All combinations of the sweep; the base scenario alone without one.
     overrides
         Dotted paths that ``--set`` changed.
+    lent
+        Required keys that only the sweep gives: the base scenario has their first values.
     """
 
     source: YamlSource
     scenario: S
     points: tuple[Point[S], ...]
     overrides: frozenset[str] = field(default_factory=frozenset)
+    lent: frozenset[str] = frozenset()
 
     @property
     def folder(self) -> Path:
@@ -208,7 +211,7 @@ def _load(schema: type[S], source: YamlSource, overrides: Mapping[str, Any]) -> 
             points.append(Point(len(points), swept, scenario))
     if faults or base is None:
         raise ScenarioError(faults)
-    return ScenarioFile(source, base, tuple(points), frozenset(overrides))
+    return ScenarioFile(source, base, tuple(points), frozenset(overrides), frozenset(needed))
 
 
 def option_points(

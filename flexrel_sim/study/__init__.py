@@ -1,6 +1,7 @@
 """Studies: many points, one table, a Pareto front and a choice."""
 
-from flexrel_sim.study.result import ENVIRONMENT, PointResult, StudyResult
+from flexrel_sim.study.environments import ENVIRONMENT, Environment
+from flexrel_sim.study.result import PointResult, StudyResult
 from flexrel_sim.study.run import (
     Progress,
     check_all,
@@ -10,6 +11,7 @@ from flexrel_sim.study.run import (
 
 __all__ = [
     "ENVIRONMENT",
+    "Environment",
     "PointResult",
     "Progress",
     "StudyResult",

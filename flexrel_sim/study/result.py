@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from flexrel_sim.errors import Fault
 from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import ScenarioFile, SystemScenario
 from flexrel_sim.simulation import Summary, Unstable
 from flexrel_sim.statistics import Estimate, mixed
-from flexrel_sim.study.pareto import choose
+from flexrel_sim.study.environments import Environment, environment_key
 
-__all__ = ["ENVIRONMENT", "PointResult", "StudyResult", "rank"]
-
-ENVIRONMENT: Final = ("link", "workload", "simulation")
-"""What a designer meets rather than chooses: points are compared within one environment."""
+__all__ = ["PointResult", "StudyResult"]
 
 
 @dataclass(frozen=True)
@@ -35,8 +32,10 @@ class PointResult:
         The operating point, measured; with a controller, the one that it starts with.
     outcome
         Its figures, or why it has none.
+    feasible
+        Whether it has all figures that it is ranked by, and they keep the constraints.
     on_front
-        Whether no other point of its environment beats it in the objectives.
+        Whether no other feasible point of its environment beats it in the objectives.
     chosen
         Whether it is the one to take in its environment.
     options
@@ -48,14 +47,15 @@ class PointResult:
     scenario: SystemScenario
     profile: Profile
     outcome: Summary | Unstable
+    feasible: bool = False
     on_front: bool = False
     chosen: bool = False
     options: tuple[Profile, ...] = ()
 
-    @property
+    @cached_property
     def environment(self) -> str:
         """A name of its link, workload and simulation, for grouping."""
-        return self.scenario.model_dump_json(include=set(ENVIRONMENT))
+        return environment_key(self.scenario)
 
     @property
     def validation_accuracy(self) -> Estimate:
@@ -65,12 +65,15 @@ class PointResult:
         accuracies = [profile.validation_accuracy for profile in self.options]
         return mixed(accuracies, self.outcome.option_shares)
 
-    def selection_metrics(self) -> dict[str, float]:
-        """Give the metrics that selection sees: accuracy is that of the validation samples."""
+    def selection_estimates(self) -> dict[str, Estimate]:
+        """Give the figures that selection sees: accuracy is that of the validation samples."""
         if isinstance(self.outcome, Unstable):
             return {}
-        metrics = {name: estimate.value for name, estimate in self.outcome.metrics.items()}
-        return metrics | {"accuracy": self.validation_accuracy.value}
+        return self.outcome.metrics | {"accuracy": self.validation_accuracy}
+
+    def selection_metrics(self) -> dict[str, float]:
+        """Give the values of the figures that selection sees."""
+        return {name: estimate.value for name, estimate in self.selection_estimates().items()}
 
 
 @dataclass(frozen=True)
@@ -82,68 +85,39 @@ class StudyResult:
     scenario_file
         What was asked.
     points
-        What was found.
+        What was found; a point's index is its place.
+    environments
+        The environments that the points meet, in the order of the points: each is ranked by
+        itself.
     warnings
         What is right and perhaps not meant.
     """
 
     scenario_file: ScenarioFile[Any]
     points: tuple[PointResult, ...]
+    environments: tuple[Environment, ...]
     warnings: tuple[Fault, ...] = ()
 
     @property
-    def base_environment(self) -> tuple[PointResult, ...]:
-        """Points in the base scenario's environment, or in the first one if none is."""
-        base = self.scenario_file.scenario.model_dump_json(include=set(ENVIRONMENT))
-        own = tuple(point for point in self.points if point.environment == base)
-        first = self.points[0].environment
-        return own or tuple(point for point in self.points if point.environment == first)
+    def headline(self) -> Environment:
+        """The environment that tables and pictures show: the base scenario's, if a point meets it.
+
+        Otherwise it is the first one, and its `is_base` says so.
+        """
+        own = (environment for environment in self.environments if environment.is_base)
+        return next(own, self.environments[0])
+
+    @property
+    def headline_points(self) -> tuple[PointResult, ...]:
+        """The points that meet the headline's environment."""
+        return self.points_of(self.headline)
 
     @property
     def chosen(self) -> PointResult | None:
-        """The point to take in the base environment; None if none keeps the constraints."""
-        return next((point for point in self.base_environment if point.chosen), None)
+        """The point to take in the headline's environment; None if none keeps the constraints."""
+        index = self.headline.chosen
+        return None if index is None else self.points[index]
 
-
-def rank(points: Sequence[PointResult], scenario: SystemScenario) -> tuple[PointResult, ...]:
-    """Mark the front and the choice of every environment.
-
-    Parameters
-    ----------
-    points
-        All points of a study.
-    scenario
-        Whose objectives and constraints count.
-
-    Returns
-    -------
-    tuple of PointResult
-        The points, marked. An oracle is on no front and never chosen, nor is a point that lacks a
-        figure it would be ranked by.
-    """
-    marks: dict[int, tuple[bool, bool]] = {}
-    for environment in dict.fromkeys(point.environment for point in points):
-        group = [
-            point
-            for point in points
-            if point.environment == environment
-            and isinstance(point.outcome, Summary)
-            and not _knows_the_future(point)
-            and {*scenario.objectives, *scenario.constraints} <= set(point.outcome.metrics)
-        ]
-        metrics = [point.selection_metrics() for point in group]
-        on_front, best = choose(metrics, scenario.objectives, scenario.constraints)
-        for place, point in enumerate(group):
-            marks[point.index] = (bool(on_front[place]), place == best)
-    unmarked = (False, False)
-    return tuple(
-        replace(point, on_front=front, chosen=chosen)
-        for point in points
-        for front, chosen in [marks.get(point.index, unmarked)]
-    )
-
-
-def _knows_the_future(point: PointResult) -> bool:
-    """Tell what nobody can deploy: an oracle shows how far others are, and competes with none."""
-    controller = point.scenario.controller
-    return controller is not None and controller.policy == "oracle"
+    def points_of(self, environment: Environment) -> tuple[PointResult, ...]:
+        """Give the points that meet an environment."""
+        return tuple(self.points[index] for index in environment.indices)

@@ -22,7 +22,8 @@ from flexrel_sim.simulation.check import system_findings
 from flexrel_sim.simulation.store import KeepTrace, trace_writer
 from flexrel_sim.study.executor import run_tasks
 from flexrel_sim.study.load_warnings import drop_warnings, overload_warnings, saturation_warnings
-from flexrel_sim.study.result import PointResult, StudyResult, rank
+from flexrel_sim.study.ranking import rank
+from flexrel_sim.study.result import PointResult, StudyResult
 
 __all__ = ["Progress", "check_all", "run_study", "simulate_study"]
 
@@ -215,14 +216,15 @@ def _simulated(
     unknown = list(_unknown_figures(scenario_file, points))
     if unknown:
         raise ScenarioError(unknown)
-    ranked = rank(points, scenario_file.scenario)
+    ranked, environments = rank(points, scenario_file)
     unsure = [
         *_missed_aims(scenario_file, points),
         *saturation_warnings(scenario_file, points),
         *drop_warnings(scenario_file, points),
     ]
     links = {str(warning): warning for warning in _link_warnings(scenario_file)}
-    return StudyResult(scenario_file, ranked, (*warnings, *links.values(), *told, *unsure))
+    told = [*warnings, *links.values(), *told, *unsure]
+    return StudyResult(scenario_file, ranked, environments, tuple(told))
 
 
 def _missed_aims(scenario_file: ScenarioFile[Any], points: Sequence[PointResult]) -> list[Fault]:

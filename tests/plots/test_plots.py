@@ -60,7 +60,7 @@ def test_the_front_marks_the_chosen_point_with_its_test_accuracy(study):
 def test_labels_of_the_front_name_each_of_its_points_once_and_do_not_meet(study):
     figure = pareto_front(study)
     figure.draw_without_rendering()
-    front = {p.profile.key: p for p in reversed(study.base_environment) if p.on_front}
+    front = {p.profile.key: p for p in reversed(study.headline_points) if p.on_front}
     wanted = sorted(p.index for p in front.values())
     assert wanted
     for axes in figure.axes:

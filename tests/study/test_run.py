@@ -48,8 +48,8 @@ def test_a_point_is_compared_only_within_its_environment(workspace):
     for environment in {point.environment for point in result.points}:
         group = [point for point in result.points if point.environment == environment]
         assert sum(point.chosen for point in group) <= 1
-    assert result.chosen in result.base_environment
-    assert {point.scenario.link.uplink for point in result.base_environment} == {1e6}
+    assert result.chosen in result.headline_points
+    assert {point.scenario.link.uplink for point in result.headline_points} == {1e6}
 
 
 def test_selection_sees_the_validation_accuracy_and_the_summary_the_test_accuracy(workspace):

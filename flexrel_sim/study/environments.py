@@ -1,0 +1,136 @@
+"""The environments of a study, each with a name in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from flexrel_sim.scenario import Point, ScenarioFile, SystemScenario
+from flexrel_sim.scenario.sweep import apply_swept
+
+__all__ = ["ENVIRONMENT", "Environment", "environment_key", "find_environments", "flattened"]
+
+ENVIRONMENT: Final = ("link", "workload", "simulation")
+"""What a designer meets rather than chooses: points are compared within one environment."""
+
+_VALUE_MAX_CHARACTERS: Final = 40
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A link, a workload and a way to simulate them, with the points that meet them.
+
+    Parameters
+    ----------
+    name
+        In words: what tells it from the others and from the base scenario's, such as
+        ``uplink 2 Mbit/s``.
+    is_base
+        Whether it is the base scenario's own.
+    indices
+        The points that meet it, in order.
+    settings
+        Dotted path to value, as written, of what tells environments apart.
+    chosen
+        The point to take in it; None if none keeps the constraints.
+    """
+
+    name: str
+    is_base: bool
+    indices: tuple[int, ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+    chosen: int | None = None
+
+
+def environment_key(scenario: SystemScenario) -> str:
+    """Name a scenario's link, workload and simulation, for grouping."""
+    return scenario.model_dump_json(include=set(ENVIRONMENT))
+
+
+def find_environments(
+    scenario_file: ScenarioFile[Any], keys: Sequence[str]
+) -> tuple[Environment, ...]:
+    """Group the points of a study by what they meet.
+
+    Parameters
+    ----------
+    scenario_file
+        Whose points they are.
+    keys
+        `environment_key` of every point, in order.
+
+    Returns
+    -------
+    tuple of Environment
+        In the order in which points meet them first; nothing is chosen yet.
+    """
+    indices: dict[str, list[int]] = {}
+    for index, key in enumerate(keys):
+        indices.setdefault(key, []).append(index)
+    base = environment_key(scenario_file.scenario)
+    # What only the sweep gives is not the base scenario's own.
+    lent = any(path.partition(".")[0] in ENVIRONMENT for path in scenario_file.lent)
+    resolved = {key: flattened(json.loads(key)) for key in {base: None, **indices}}
+    if lent:
+        del resolved[base]
+        resolved |= {key: flattened(json.loads(key)) for key in indices}
+    telling = _telling(list(resolved.values()))
+    environments = []
+    for key, own in indices.items():
+        settings = _as_written(scenario_file, own, resolved[key], telling)
+        is_base = key == base and not lent
+        name = ", ".join(f"{_word(path)} {_shown(value)}" for path, value in settings.items())
+        name = name or "the scenario's own link and workload"
+        environments.append(Environment(name, is_base, tuple(own), settings))
+    return tuple(environments)
+
+
+def flattened(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Name what nested mappings hold by dotted paths, without what is absent.
+
+    >>> flattened({"link": {"uplink": "2 Mbit/s", "delay": None}})
+    {'link.uplink': '2 Mbit/s'}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in data.items():
+        if isinstance(value, Mapping):
+            flat |= flattened(value, f"{prefix}{name}.")
+        elif value is not None:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _telling(environments: Sequence[dict[str, Any]]) -> list[str]:
+    """Name the paths at which environments differ."""
+    paths = dict.fromkeys(path for flat in environments for path in flat)
+    return [path for path in paths if len({str(flat.get(path)) for flat in environments}) > 1]
+
+
+def _as_written(
+    scenario_file: ScenarioFile[Any],
+    indices: Sequence[int],
+    resolved: Mapping[str, Any],
+    telling: Sequence[str],
+) -> dict[str, Any]:
+    """Give what tells an environment apart, as a point of it or the file says it."""
+    # Of two points that meet it, the one that sweeps it says it as the sweep does.
+    point: Point[Any] = max(
+        (scenario_file.points[index] for index in indices),
+        key=lambda point: sum(path.partition(".")[0] in ENVIRONMENT for path in point.swept),
+    )
+    sections = {name: scenario_file.source.data.get(name, {}) for name in ENVIRONMENT}
+    own = {path: v for path, v in point.swept.items() if path.partition(".")[0] in ENVIRONMENT}
+    written = flattened(apply_swept(sections, own))
+    return {path: written.get(path, resolved[path]) for path in telling if path in resolved}
+
+
+def _word(path: str) -> str:
+    """Name a key without its section: ``link.uplink.mean`` is ``uplink mean``."""
+    return path.partition(".")[2].replace(".", " ").replace("_", " ")
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _VALUE_MAX_CHARACTERS else f"{text[: _VALUE_MAX_CHARACTERS - 1]}…"
