@@ -10,7 +10,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from flexrel_sim.proportions import lowest_bounds, lowest_interval, mean_interval, stratified_interval
+from flexrel_sim.proportions import (
+    lowest_bounds,
+    lowest_interval,
+    mean_interval,
+    stratified_interval,
+)
 from flexrel_sim.statistics import Estimate, mixed, wilson_interval
 
 __all__ = ["ACCURACY_FIGURES", "Recalls", "confusion", "mixed_figures"]
@@ -77,6 +82,15 @@ class Recalls:
     def is_informed(self) -> bool:
         """Whether accuracy's interval lies above the most frequent class's share."""
         return self.figures["accuracy"].low > self.most_frequent[1]
+
+    @property
+    def worth(self) -> str:
+        """Accuracy in words, against that of a constant answer."""
+        accuracy, (label, share) = self.figures["accuracy"], self.most_frequent
+        return (
+            f"accuracy {accuracy.value:.3f} [{accuracy.low:.3f}, {accuracy.high:.3f}] is not above"
+            f" {share:.3f}, which always answering class {label} gives"
+        )
 
 
 def mixed_figures(parts: Sequence[Recalls], shares: Sequence[float]) -> dict[str, Estimate]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
+from scipy.special import betaincinv, ndtri
 
 from flexrel_sim.statistics import Estimate, wilson_bounds
 
@@ -127,14 +127,19 @@ def lowest_bounds(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Give bounds of proportions whose lowest ones hold the lowest proportion.
 
-    It is the lowest true one, so that the lowest of Wilson's lower bounds is below it as surely as
-    its own is. It is below all upper bounds only if each of them holds: each is Wilson's at Šidák's
-    level for so many.
+    The lowest true one is above the lowest of all lower bounds as surely as above its own. It is
+    below all upper bounds only if each of them holds: each has Šidák's level for so many.
+
+    References
+    ----------
+    Clopper and Pearson, *The use of confidence or fiducial limits*, Biometrika 26, 1934: exact, as
+    such levels are far out in the tails, where Wilson's bounds are too near.
     """
     right, count = _strata(successes, trials)
-    low, _ = wilson_bounds(right, count, _normal(level))
-    one_sided = (0.5 + level / 2) ** (1 / count.size)
-    return low, wilson_bounds(right, count, float(ndtri(one_sided)))[1]
+    one_sided = 0.5 + level / 2
+    low = betaincinv(np.maximum(right, 1), count - right + 1, 1 - one_sided)
+    high = betaincinv(right + 1, np.maximum(count - right, 1), one_sided ** (1 / count.size))
+    return np.where(right > 0, low, 0.0), np.where(right < count, high, 1.0)
 
 
 def _normal(level: float) -> float:

@@ -13,6 +13,7 @@ from flexrel_sim.measure.pruning_check import aim_warnings
 from flexrel_sim.report import result_folder
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile, load_scenario
 from flexrel_sim.study import check_all
+from flexrel_sim.study.accuracy_warnings import worth_warnings
 
 if TYPE_CHECKING:
     from flexrel_sim.export import Told
@@ -80,8 +81,10 @@ def prune(
     own = base.points[0].scenario
     checked = check_all(base)
     shipped = ship(checked.specs[0], Path(output), None if since is None else Path(since))
-    missed = aim_warnings(own.pruning, shipped.choice, partial(base.fault, base.points[0]))
-    return replace(shipped, warnings=(*checked.warnings, *missed))
+    tell = partial(base.fault, base.points[0])
+    missed = aim_warnings(own.pruning, shipped.choice, tell)
+    doubted = worth_warnings(shipped.before.recalls, shipped.after.recalls, tell)
+    return replace(shipped, warnings=(*checked.warnings, *missed, *doubted))
 
 
 def export(

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from flexrel_sim.errors import InputError
+from flexrel_sim.report.classes import CONFUSION_NAME, RECALL_NAME
 
 __all__ = ["PROVENANCE_NAME", "TRACES_NAME", "result_folder"]
 
@@ -26,6 +27,8 @@ _OWN_NAMES = frozenset(
         "scenario.yaml",
         "summary.json",
         "table.csv",
+        RECALL_NAME,
+        CONFUSION_NAME,
         TRACES_NAME,
         "profiles",
         "curves.jsonl",

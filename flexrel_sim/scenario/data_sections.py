@@ -51,8 +51,7 @@ class DeploymentSection(Section):
 
 
 class DataSection(Section):
-    """Samples from the part of the dataset that no training sees; each draw has the classes as
-    frequent as that part."""
+    """Samples from the part that no training sees, with the classes as frequent as there."""
 
     dataset: str | None = None
     """Name of a dataset, or path of an `.npz`, an IDX folder or an image folder, relative to the
