@@ -64,6 +64,8 @@ _ALL = (
     Metric("calibration_s", "time of the calibration pass, once", "s", "min"),
     Metric("calibration_energy_j", "energy of the calibration pass, once", "J", "min"),
     Metric("accuracy", "accuracy", "", "max"),
+    Metric("balanced_accuracy", "mean recall of the classes", "", "max"),
+    Metric("worst_recall", "lowest recall of a class", "", "max"),
 )
 
 OPTIONAL_METRICS: Final = {

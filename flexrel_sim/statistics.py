@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtrit
 
-__all__ = ["Estimate", "mixed", "ratio_values", "t_half_width", "t_interval", "wilson_interval"]
+__all__ = [
+    "Estimate",
+    "mixed",
+    "ratio_values",
+    "t_half_width",
+    "t_interval",
+    "wilson_bounds",
+    "wilson_interval",
+]
 
 
 @dataclass(frozen=True)
@@ -144,11 +152,27 @@ def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Estimat
     """
     if trials < 1 or not 0 <= successes <= trials:
         raise ValueError(f"a proportion needs 0 <= successes <= trials, got {successes}/{trials}")
-    z = float(ndtri(0.5 + level / 2))
-    share = successes / trials
+    low, high = wilson_bounds(successes, trials, float(ndtri(0.5 + level / 2)))
+    return Estimate(successes / trials, float(low), float(high))
+
+
+def wilson_bounds(
+    successes: ArrayLike, trials: ArrayLike, z: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the bounds of Wilson's score interval, element by element.
+
+    Parameters
+    ----------
+    successes, trials
+        Numbers; trials need not be whole.
+    z
+        Normal quantile of the coverage.
+    """
+    trials, z = np.asarray(trials, float), np.asarray(z, float)
+    share = np.asarray(successes, float) / trials
     centre = share + z * z / (2 * trials)
-    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    half = z * np.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     scale = 1 + z * z / trials
     # At 0 and 1 the bound equals the proportion; rounding must not push it past.
-    low = min(share, max(0.0, (centre - half) / scale))
-    return Estimate(share, low, max(share, min(1.0, (centre + half) / scale)))
+    low = np.minimum(share, np.maximum(0.0, (centre - half) / scale))
+    return low, np.maximum(share, np.minimum(1.0, (centre + half) / scale))

@@ -30,6 +30,8 @@ OF_NO_MATTER = {
     "profile": "has a version of its own, which is in the key",
     "metrics.py": "words",
     "statistics.py": "intervals, drawn from kept numbers",
+    "proportions.py": "intervals, drawn from kept numbers",
+    "accuracy.py": "drawn from kept numbers",
     "comparison/result.py": "drawn from kept numbers",
     "comparison/schema.py": "its values are in the key",
     "comparison/__init__.py": "names only",

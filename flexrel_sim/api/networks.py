@@ -14,6 +14,7 @@ from flexrel_sim.networks import consent_to
 from flexrel_sim.report import result_folder
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile, load_scenario
 from flexrel_sim.study import check_all
+from flexrel_sim.study.accuracy_warnings import worth_warnings
 
 if TYPE_CHECKING:
     from flexrel_sim.export import Told
@@ -85,8 +86,10 @@ def prune(
     own = base.points[0].scenario
     checked = check_all(base, consent_to(allow_factory))
     shipped = ship(checked.specs[0], Path(output), None if since is None else Path(since))
-    missed = aim_warnings(own.pruning, shipped.choice, partial(base.fault, base.points[0]))
-    return replace(shipped, warnings=(*checked.warnings, *missed))
+    tell = partial(base.fault, base.points[0])
+    missed = aim_warnings(own.pruning, shipped.choice, tell)
+    doubted = worth_warnings(shipped.before.recalls, shipped.after.recalls, tell)
+    return replace(shipped, warnings=(*checked.warnings, *missed, *doubted))
 
 
 def export(

@@ -38,6 +38,8 @@ def export(
     overrides = dict(parse_override(text) for text in settings)
     told = api.export(file, output, overrides, allow_factory)
     accuracy = told.accuracy
+    if not told.recalls.is_informed:
+        click.echo(f"warning: the {told.recalls.worth}", err=True)
     interval = f"[{accuracy.low:.4f}, {accuracy.high:.4f}]"
     click.echo(f"accuracy  {accuracy.value:.4f} {interval}")
     click.echo(f"payload   {told.payload_bytes:,.1f} B in the mean")

@@ -12,7 +12,7 @@ from flexrel_sim.datasets.catalogue import DATASETS
 from flexrel_sim.datasets.deployment import corrupted
 from flexrel_sim.datasets.info import DatasetInfo, Images, read_part, scaled
 from flexrel_sim.errors import DatasetError
-from flexrel_sim.scenario.data_sections import DeploymentSection
+from flexrel_sim.scenario.data_sections import Balance, DeploymentSection
 
 __all__ = [
     "EvaluationSamples",
@@ -83,8 +83,9 @@ def train_samples(dataset: str | DatasetInfo, count: int | None = None) -> Sampl
     dataset
         Name in the catalogue, or what `open_dataset` gave.
     count
-        How many samples, class by class; always the same ones, and among those of any larger
-        count. All when None: the dataset's own training part, or 60 % of every class.
+        How many samples, with the classes as frequent as in all of them; always the same ones, and
+        among those of any larger count. All when None: the dataset's own training part, or 60 % of
+        every class.
 
     Returns
     -------
@@ -102,7 +103,7 @@ def train_samples(dataset: str | DatasetInfo, count: int | None = None) -> Sampl
         return part.samples(part.rows)
     if count > part.rows.size:
         raise DatasetError(f"{info.name}: has {part.rows.size} training samples, not {count}")
-    ordered = _class_by_class(part.rows, part.labels, _SUBSET_SEED)
+    ordered = _in_proportion(part.rows, part.labels, _SUBSET_SEED)
     return part.samples(np.sort(ordered[:count]))
 
 
@@ -132,15 +133,17 @@ def held_out_count(dataset: str | DatasetInfo, classes: Collection[int]) -> int:
     return int(np.isin(part.labels[part.rows], list(classes)).sum())
 
 
-def evaluation_samples(
+def evaluation_samples(  # noqa: PLR0913 - three parts, how they are drawn, and from what
     dataset: str | DatasetInfo,
     calibration: int,
     validation: int,
     test: int,
     seed: int,
     deployment: DeploymentSection | None = None,
+    *,
+    balance: Balance = "natural",
 ) -> EvaluationSamples:
-    """Draw calibration, validation and test samples, class by class, none of them twice.
+    """Draw calibration, validation and test samples, none of them twice.
 
     Parameters
     ----------
@@ -153,11 +156,14 @@ def evaluation_samples(
     deployment
         What all three draws look like: which classes occur, with the labels they always have, and
         what the images suffer from. Nothing differs from the dataset when None.
+    balance
+        Whether calibration holds every class as often as the data do, or all equally often as long
+        as they last; validation and test are the same samples in both cases.
 
     Returns
     -------
     EvaluationSamples
-        The three disjoint draws from the held-out part.
+        The three disjoint draws from the held-out part, each with the classes as frequent as there.
 
     Raises
     ------
@@ -176,9 +182,12 @@ def evaluation_samples(
         raise DatasetError(
             f"{info.name}: has {rows.size} held-out samples{of_classes}, not {wanted}"
         )
-    ordered = _class_by_class(rows, part.labels, seed)
+    ordered = _in_proportion(rows, part.labels, seed)
     bounds = np.cumsum([calibration, validation, test])
-    draws = (part.samples(np.sort(draw)) for draw in np.split(ordered, bounds)[:3])
+    first, *others, left = np.split(ordered, bounds)
+    if balance == "classes":
+        first = _evenly(np.concatenate([first, left]), part.labels)[:calibration]
+    draws = (part.samples(np.sort(draw)) for draw in (first, *others))
     return EvaluationSamples(*(_deployed(samples, deployment, seed) for samples in draws))
 
 
@@ -210,17 +219,38 @@ def _info(dataset: str | DatasetInfo) -> DatasetInfo:
     return DATASETS[dataset]
 
 
-def _class_by_class(
+def _in_proportion(
     rows: NDArray[np.int64], labels: NDArray[np.int64], seed: int
 ) -> NDArray[np.int64]:
-    """Order rows by rank within their class, then by class: any run holds all classes evenly."""
+    """Order rows at random, so that any run of them has the classes as frequent as all rows.
+
+    Each class takes its turns evenly, and starts at random: a systematic sample. Classes of one
+    size start one after the other, so that many rare ones don't all come at once.
+    """
     rng = np.random.default_rng(seed)
     shuffled = rows[rng.permutation(rows.size)]
-    ranks = np.empty(shuffled.size, dtype=np.int64)
-    for label in np.unique(labels[rows]):
-        of_class = np.flatnonzero(labels[shuffled] == label)
+    classes, own = np.unique(labels[shuffled], return_inverse=True)
+    counts = np.bincount(own, minlength=classes.size)
+    starts = np.empty(classes.size)
+    for count in np.unique(counts):
+        same = np.flatnonzero(counts == count)
+        starts[same] = (np.arange(same.size) + rng.random()) / same.size
+    turns = (_ranks(own) + starts[own]) / counts[own]
+    return shuffled[np.lexsort((own, turns))]
+
+
+def _evenly(rows: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Put the first of every class first, then the second: a run has all equally often."""
+    return rows[np.lexsort((labels[rows], _ranks(labels[rows])))]
+
+
+def _ranks(classes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count, for every row, the rows of its class before it."""
+    ranks = np.empty(classes.size, dtype=np.int64)
+    for label in np.unique(classes):
+        of_class = np.flatnonzero(classes == label)
         ranks[of_class] = np.arange(of_class.size)
-    return shuffled[np.lexsort((labels[shuffled], ranks))]
+    return ranks
 
 
 def _train_part(info: DatasetInfo) -> _Part:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from string import Template
 from typing import Any
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
+from flexrel_sim.accuracy import ACCURACY_FIGURES, Recalls, confusion
 from flexrel_sim.codec import AnyCodec, ChannelCodec
 from flexrel_sim.partition import EDGE, SERVER
 from flexrel_sim.statistics import Estimate
@@ -31,8 +35,8 @@ class Told:
         Name of the operation that gave each, and its shape.
     image_shape
         Shape of an image.
-    accuracy
-        On the scenario's test samples, with the codec.
+    labels, predicted
+        Of the scenario's test samples the classes, and the answers, with the codec.
     payload_bytes
         Mean of the same samples.
     difference
@@ -52,7 +56,8 @@ class Told:
     codecs: tuple[AnyCodec, ...]
     tensors: tuple[tuple[str, tuple[int, ...]], ...]
     image_shape: list[int]
-    accuracy: Estimate
+    labels: NDArray[np.int64]
+    predicted: NDArray[np.int64]
     payload_bytes: float
     difference: float
     any_batch: bool
@@ -60,6 +65,16 @@ class Told:
     weights: tuple[int, int]
     operating_point: dict[str, Any]
     packages: tuple[str, ...]
+
+    @cached_property
+    def recalls(self) -> Recalls:
+        """Right answers by class."""
+        return Recalls.of(self.labels, self.predicted)
+
+    @property
+    def accuracy(self) -> Estimate:
+        """Accuracy on the test samples."""
+        return self.recalls.figures["accuracy"]
 
 
 def codec_json(told: Told) -> str:
@@ -93,11 +108,12 @@ def card_text(told: Told) -> str:
         "cut": told.cut,
         "codec": [codec.name for codec in told.codecs],
         "image": {"shape": told.image_shape, "dtype": "float32", "range": [0, 1]},
-        "accuracy": {
-            "value": told.accuracy.value,
-            "low": told.accuracy.low,
-            "high": told.accuracy.high,
-        },
+        **{name: asdict(estimate) for name, estimate in told.recalls.figures.items()},
+        "recall": {label: asdict(one) for label, one in told.recalls.per_class.items()},
+        "confusion": [
+            {"label": label, "answer": answer, "samples": count}
+            for label, answer, count in confusion(told.labels, told.predicted)
+        ],
         "mean_payload_bytes": told.payload_bytes,
         "head": {"macs": head_macs, "weights": head_weights},
         "tail": {"macs": tail_macs, "weights": tail_weights},
@@ -125,7 +141,13 @@ as they are, float32 in 0..1. Weights are stored as float32, those that are zero
 them: only filters that were removed make the files smaller.
 
 Accuracy on $test test samples that no training saw, with the codec: $accuracy, 95 % interval
-$low to $high. The mean payload is $payload bytes. ONNX Runtime's values differ from torch's by
+$low to $high, where the classes are as frequent as there. Always answering the most frequent one,
+$frequent, would have $share.$doubt The mean of the classes' recalls is $balanced ($balanced_low to
+$balanced_high), the lowest $worst ($worst_low to $worst_high).
+
+$table
+
+The mean payload is $payload bytes. ONNX Runtime's values differ from torch's by
 $difference at most; where numbers are rounded for sending, such a difference may round one to its
 other neighbour.
 
@@ -152,11 +174,48 @@ def _words(told: Told) -> str:
         halves=halves,
         batch="any size" if told.any_batch else "one sample: the network's code allows no other",
         test=told.operating_point["data"]["test"],
-        accuracy=f"{told.accuracy.value:.4f}",
-        low=f"{told.accuracy.low:.4f}",
-        high=f"{told.accuracy.high:.4f}",
+        **_accuracy_words(told),
         payload=f"{told.payload_bytes:,.1f}",
         difference=f"{told.difference:.1e}",
         commands="python run_head.py images.npy answers.npy" if told.cut == EDGE else commands,
         packages=", ".join(told.packages),
     )
+
+
+def _accuracy_words(told: Told) -> dict[str, str]:
+    names = dict(zip(ACCURACY_FIGURES, ("", "balanced", "worst"), strict=True))
+    words: dict[str, str] = {}
+    for figure, name in names.items():
+        estimate = told.recalls.figures[figure]
+        prefix = f"{name}_" if name else ""
+        words |= {
+            name or "accuracy": f"{estimate.value:.4f}",
+            f"{prefix}low": f"{estimate.low:.4f}",
+            f"{prefix}high": f"{estimate.high:.4f}",
+        }
+    label, share = told.recalls.most_frequent
+    doubt = "" if told.recalls.is_informed else " **This network is not known to be any better.**"
+    return words | {
+        "frequent": f"{label}",
+        "share": f"{share:.4f}",
+        "doubt": doubt,
+        "table": _recall_table(told),
+    }
+
+
+def _recall_table(told: Told) -> str:
+    """List the recall of every class, and what its samples are taken for most."""
+    taken: dict[int, tuple[int, int]] = {}
+    for label, answer, count in confusion(told.labels, told.predicted):
+        if answer != label and count > taken.get(label, (0, 0))[1]:
+            taken[label] = answer, count
+    heads = ("class", "samples", "recall", "95 % interval", "most often taken for")
+    rows = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    counts = told.recalls.samples
+    for (label, recall), count in zip(told.recalls.per_class.items(), counts, strict=True):
+        wrong = f"{taken[label][0]} ({taken[label][1]})" if label in taken else ""
+        rows.append(
+            f"| {label} | {count} | {recall.value:.4f} | {recall.low:.4f} to {recall.high:.4f}"
+            f" | {wrong} |"
+        )
+    return "\n".join(rows)

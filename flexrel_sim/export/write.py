@@ -21,7 +21,6 @@ from flexrel_sim.measure.layers import layers_of
 from flexrel_sim.measure.network import Ready, measure_cuts, ready
 from flexrel_sim.partition import EDGE, SERVER, split_graph
 from flexrel_sim.profile import Layer
-from flexrel_sim.statistics import wilson_interval
 from flexrel_sim.threads import one_thread
 from flexrel_sim.version import __version__
 
@@ -112,7 +111,8 @@ def _halves(spec: MeasureSpec, found: Ready, folder: Path) -> tuple[Told, dict[s
         if codecs
         else (),
         image_shape=shape,
-        accuracy=wilson_interval(int((measured.answers == test.labels).sum()), len(test.labels)),
+        labels=test.labels,
+        predicted=measured.answers,
         payload_bytes=float(measured.payload_bytes.mean()),
         difference=max(difference for difference, _ in tried),
         any_batch=all(any_batch for _, any_batch in tried),

@@ -160,7 +160,13 @@ def samples_of(spec: MeasureSpec) -> EvaluationSamples:
     """Draw the samples of an operating point."""
     data = spec.scenario.data
     return evaluation_samples(
-        spec.dataset, data.calibration, data.validation, data.test, data.seed, data.deployment
+        spec.dataset,
+        data.calibration,
+        data.validation,
+        data.test,
+        data.seed,
+        data.deployment,
+        balance=spec.scenario.calibration.balance,
     )
 
 

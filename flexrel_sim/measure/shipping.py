@@ -15,6 +15,7 @@ import yaml
 from safetensors.torch import save
 from torch import nn
 
+from flexrel_sim.accuracy import Recalls
 from flexrel_sim.codec import WeightDtype, shipped_bytes
 from flexrel_sim.datasets import DATASETS, Samples
 from flexrel_sim.errors import Fault, InputError, ScenarioError, WorkError
@@ -25,11 +26,11 @@ from flexrel_sim.measure.spec import MeasureSpec
 from flexrel_sim.measure.updating import Update, earlier_version, update_between
 from flexrel_sim.metrics import choice_text
 from flexrel_sim.networks import CheckpointRecord, checkpoint_file
-from flexrel_sim.networks.answers import count_correct
+from flexrel_sim.networks.answers import answers
 from flexrel_sim.networks.build import load_network, weights_of
 from flexrel_sim.scenario import read_yaml
 from flexrel_sim.scenario.schema import PruningSection
-from flexrel_sim.statistics import Estimate, wilson_interval
+from flexrel_sim.statistics import Estimate
 from flexrel_sim.threads import one_thread
 
 __all__ = ["Shipped", "Size", "ship"]
@@ -44,8 +45,8 @@ class Size:
 
     Parameters
     ----------
-    accuracy
-        On the scenario's test samples.
+    recalls
+        Right answers by class, on the scenario's test samples.
     weights
         Parameters that are not zero.
     macs
@@ -55,10 +56,15 @@ class Size:
         ``weights.dtype`` says after.
     """
 
-    accuracy: Estimate
+    recalls: Recalls
     weights: int
     macs: int
     bytes: int
+
+    @property
+    def accuracy(self) -> Estimate:
+        """Accuracy on the test samples."""
+        return self.recalls.figures["accuracy"]
 
 
 @dataclass(frozen=True)
@@ -151,11 +157,10 @@ def ship(spec: MeasureSpec, checkpoint: Path, since: Path | None = None) -> Ship
 
 
 def _size(network: nn.Module, test: Samples, dtype: WeightDtype = "float32") -> Size:
-    images, labels = torch.from_numpy(test.images), torch.from_numpy(test.labels)
+    images = torch.from_numpy(test.images)
     layers = layer_costs(network, "edge", images[:1])
-    correct = count_correct(network, images, labels)
     return Size(
-        wilson_interval(correct, len(labels)),
+        Recalls.of(test.labels, answers(network, images).numpy()),
         sum(layer.nonzero_weights for layer in layers),
         sum(layer.macs for layer in layers),
         shipped_bytes((weight.detach().numpy() for weight in network.parameters()), dtype),
@@ -198,7 +203,9 @@ def _card_text(
     comment = (
         f"# Pruned from {card.name} by flexrel_sim: {pruning.strip()}\n{chose}"
         f"# Accuracy on {spec.scenario.data.test} test samples: {after.accuracy.value:.4f}"
-        f" [{after.accuracy.low:.4f}, {after.accuracy.high:.4f}]\n"
+        f" [{after.accuracy.low:.4f}, {after.accuracy.high:.4f}]; mean recall of the classes:"
+        f" {after.recalls.figures['balanced_accuracy'].value:.4f}, lowest:"
+        f" {after.recalls.figures['worst_recall'].value:.4f}\n"
     )
     return comment + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 

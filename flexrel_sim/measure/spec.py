@@ -194,6 +194,7 @@ def make_spec(
     # A user's own is known by its hash, wherever it lies.
     data["dataset"] = Path(dataset.name).name if dataset.digest else dataset.name
     data["deployment"]["classes"] = _resolved_classes(scenario, dataset)
+    data["balance"] = scenario.calibration.balance
     point = {
         "model": {"network": card.name},
         "data": data,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
-from flexrel_sim.statistics import Estimate, wilson_interval
+from flexrel_sim.accuracy import Recalls
+from flexrel_sim.statistics import Estimate
 
 __all__ = ["PROFILE_VERSION", "SAMPLE_ARRAYS", "Calibration", "CodecCost", "Layer", "Profile"]
 
@@ -240,13 +242,28 @@ class Profile:
 
     @property
     def accuracy(self) -> Estimate:
-        """Accuracy on the test samples, in Wilson's interval."""
-        return wilson_interval(int(self.correct.sum()), self.labels.size)
+        """Accuracy on the test samples, in the interval of a stratified sample."""
+        return self.recalls.figures["accuracy"]
 
     @property
     def validation_accuracy(self) -> Estimate:
         """Accuracy on the validation samples, which operating points are chosen on."""
-        return wilson_interval(int(self.validation_correct.sum()), self.validation_labels.size)
+        return self.validation_recalls.figures["accuracy"]
+
+    @cached_property
+    def recalls(self) -> Recalls:
+        """Right answers by class, of the test samples."""
+        return Recalls.of(self.labels, self.predicted)
+
+    @cached_property
+    def validation_recalls(self) -> Recalls:
+        """Right answers by class, of the validation samples."""
+        return Recalls.of(self.validation_labels, self.validation_predicted)
+
+    @cached_property
+    def dense_recalls(self) -> Recalls:
+        """Right answers of the dense network by class, of the test samples."""
+        return Recalls.of(self.labels, self.dense_predicted)
 
     @property
     def macs(self) -> int:

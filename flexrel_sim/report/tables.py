@@ -14,8 +14,10 @@ from typing import Any, Final
 
 import yaml
 
+from flexrel_sim.accuracy import ACCURACY_FIGURES
 from flexrel_sim.metrics import METRICS
 from flexrel_sim.profile import save_profile
+from flexrel_sim.report.classes import write_classes
 from flexrel_sim.report.folder import PROVENANCE_NAME, SUMMARY_NAME
 from flexrel_sim.simulation import Summary, Unstable
 from flexrel_sim.statistics import Estimate
@@ -49,6 +51,8 @@ OPERATING_COLUMNS: Final = (
 )
 """What tells operating points apart, in ``table.csv``."""
 
+_VALIDATION = tuple(f"validation_{name}" for name in ACCURACY_FIGURES)
+
 _PACKAGES = ("numpy", "simpy", "scipy", "torch", "torch-pruning", "zstandard", "matplotlib")
 
 
@@ -75,7 +79,7 @@ def summary_data(result: StudyResult) -> dict[str, Any]:
 
 
 def write_tables(result: StudyResult, folder: Path) -> None:
-    """Write ``summary.json``, ``table.csv``, ``scenario.yaml``, the profiles and the provenance.
+    """Write ``summary.json``, tables, ``scenario.yaml``, the profiles and the provenance.
 
     Parameters
     ----------
@@ -89,8 +93,10 @@ def write_tables(result: StudyResult, folder: Path) -> None:
     resolved = yaml.safe_dump(_movable(result), sort_keys=False, allow_unicode=True)
     (folder / "scenario.yaml").write_text(resolved, encoding="utf-8")
     profiles = [own for point in result.points for own in (point.profile, *point.options)]
-    for profile in {profile.key: profile for profile in profiles}.values():
+    distinct = {profile.key: profile for profile in profiles}.values()
+    for profile in distinct:
         save_profile(profile, folder / "profiles" / profile.key)
+    write_classes(distinct, folder)
     write_json(folder / PROVENANCE_NAME, _provenance(result))
 
 
@@ -133,7 +139,10 @@ def _point_data(point: PointResult) -> dict[str, Any]:
         "chosen": point.chosen,
         "macs": profile.macs,
         "nonzero_weights": profile.nonzero_weights,
-        "validation_accuracy": asdict(point.validation_accuracy),
+        **{
+            f"validation_{name}": asdict(estimate)
+            for name, estimate in point.validation_figures.items()
+        },
         "loads": point.outcome.loads,
     }
     if isinstance(point.outcome, Unstable):
@@ -160,7 +169,7 @@ def _write_csv(file: Path, result: StudyResult) -> None:
     bounds = [f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")]
     head = ["index", *swept, *OPERATING_COLUMNS, "stable", "feasible", "on_front", "chosen", "macs"]
     with file.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, [*head, "nonzero_weights", "validation_accuracy", *bounds])
+        writer = csv.DictWriter(stream, [*head, "nonzero_weights", *_VALIDATION, *bounds])
         writer.writeheader()
         for point in result.points:
             row: dict[str, Any] = {
@@ -173,7 +182,10 @@ def _write_csv(file: Path, result: StudyResult) -> None:
                 "chosen": point.chosen,
                 "macs": point.profile.macs,
                 "nonzero_weights": point.profile.nonzero_weights,
-                "validation_accuracy": point.validation_accuracy.value,
+                **{
+                    f"validation_{name}": estimate.value
+                    for name, estimate in point.validation_figures.items()
+                },
             }
             if isinstance(point.outcome, Summary):
                 for name, estimate in point.outcome.metrics.items():

@@ -9,6 +9,7 @@ from pydantic import Field
 from flexrel_sim.scenario.section import SEED_MAX, Section
 
 __all__ = [
+    "Balance",
     "CodecSection",
     "CorruptionSection",
     "DataSection",
@@ -18,6 +19,10 @@ __all__ = [
     "SplitSection",
     "WeightsSection",
 ]
+
+
+Balance = Literal["natural", "classes"]
+"""How frequent the classes are among calibration samples: as in the data, or all the same."""
 
 
 class ModelSection(Section):
@@ -46,13 +51,13 @@ class DeploymentSection(Section):
 
 
 class DataSection(Section):
-    """Samples, drawn class by class from the part of the dataset that no training sees."""
+    """Samples from the part that no training sees, with the classes as frequent as there."""
 
     dataset: str | None = None
     """Name of a dataset, or path of an `.npz`, an IDX folder or an image folder, relative to the
     scenario file; the dataset on the network's card when absent."""
-    calibration: int = Field(200, ge=1)
-    """Samples that relevance is computed on."""
+    calibration: int = Field(200, ge=0)
+    """Samples that relevance is computed on; 0 where nothing is pruned or chosen by relevance."""
     validation: int = Field(500, ge=1)
     """Samples that operating points are chosen on."""
     test: int = Field(1000, ge=1)

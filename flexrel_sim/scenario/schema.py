@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from flexrel_sim.metrics import METRICS
 from flexrel_sim.scenario.controller_section import ControllerSection
 from flexrel_sim.scenario.data_sections import (
+    Balance,
     CodecSection,
     CorruptionSection,
     DataSection,
@@ -102,8 +103,11 @@ _CONSTRAINT = re.compile(r"\s*(<=|>=)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+
 
 
 class CalibrationSection(Section):
-    """Who computes what calibration samples say, and when requests wait for it."""
+    """Which calibration samples there are, who computes what they say, and when requests wait."""
 
+    balance: Balance = "natural"
+    """`natural`: classes are as frequent as in the data; `classes`: all are equally frequent, as
+    long as samples last. Validation and test are natural in both. A stored profile has its own."""
     where: Literal["offline", "edge", "server"] = "offline"
     """`offline`: before the run, elsewhere; `edge` or `server`: there, from time zero on, and
     requests queue behind it."""

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from flexrel_sim.accuracy import mixed_figures
 from flexrel_sim.profile import Profile
 from flexrel_sim.simulation.doubts import Doubt, Queue, doubts_of
 from flexrel_sim.simulation.figures import EDGE_SPANS, SPANS, Figures, Window
@@ -18,7 +19,7 @@ from flexrel_sim.simulation.quantiles import Pool
 from flexrel_sim.simulation.system import Stage, System
 from flexrel_sim.simulation.tails import PooledQuantile, quantile_interval
 from flexrel_sim.simulation.trace import REASONS
-from flexrel_sim.statistics import Estimate, mixed, ratio_values, t_interval
+from flexrel_sim.statistics import Estimate, ratio_values, t_interval
 
 __all__ = ["SPANS", "StageShare", "Summary", "Window", "summarise", "with_loads"]
 
@@ -49,8 +50,9 @@ class Summary:
     ----------
     metrics
         Every metric by name. Simulated ones have t-intervals over replications, quantiles of
-        latency Woodruff's, accuracy has Wilson's over test samples, and a fact such as weight bytes
-        has no width. No bound is one that the figure can't have, such as a negative latency.
+        latency Woodruff's, accuracy and recalls have intervals over test samples, and a fact such
+        as weight bytes has no width. No bound is one that the figure can't have, such as a negative
+        latency.
     shares
         What the sojourn time is made of.
     loads
@@ -158,7 +160,7 @@ def summarise(  # noqa: PLR0913, PLR0917 - a point is all of these
     metrics |= {name: Estimate(value, value, value) for name, value in facts.items()}
     dropped = np.sum([own.dropped for own in figures], axis=0)
     return Summary(
-        metrics=metrics | {"accuracy": mixed([own.accuracy for own in profiles], shares)},
+        metrics=metrics | mixed_figures([own.recalls for own in profiles], shares),
         shares=_shares(figures, system),
         loads=loads,
         busiest=max(stages, key=lambda stage: loads[stage.name]).name,

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from flexrel_sim.accuracy import mixed_figures
 from flexrel_sim.errors import Fault
 from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import ScenarioFile, SystemScenario
 from flexrel_sim.simulation import Summary, Unstable
-from flexrel_sim.statistics import Estimate, mixed
+from flexrel_sim.statistics import Estimate
 from flexrel_sim.study.environments import Environment, environment_key
 
 __all__ = ["PointResult", "StudyResult"]
@@ -57,19 +58,24 @@ class PointResult:
         """A name of its link, workload and simulation, for grouping."""
         return environment_key(self.scenario)
 
+    @cached_property
+    def validation_figures(self) -> dict[str, Estimate]:
+        """Accuracy and recalls on validation samples; a controller's options count as used."""
+        if isinstance(self.outcome, Unstable) or not self.options:
+            return self.profile.validation_recalls.figures
+        parts = [profile.validation_recalls for profile in self.options]
+        return mixed_figures(parts, self.outcome.option_shares)
+
     @property
     def validation_accuracy(self) -> Estimate:
         """Accuracy on validation samples; a controller's options count as they were used."""
-        if isinstance(self.outcome, Unstable) or not self.options:
-            return self.profile.validation_accuracy
-        accuracies = [profile.validation_accuracy for profile in self.options]
-        return mixed(accuracies, self.outcome.option_shares)
+        return self.validation_figures["accuracy"]
 
     def selection_estimates(self) -> dict[str, Estimate]:
-        """Give the figures that selection sees: accuracy is that of the validation samples."""
+        """Give the figures that selection sees: those of answers are the validation samples'."""
         if isinstance(self.outcome, Unstable):
             return {}
-        return self.outcome.metrics | {"accuracy": self.validation_accuracy}
+        return self.outcome.metrics | self.validation_figures
 
     def selection_metrics(self) -> dict[str, float]:
         """Give the values of the figures that selection sees."""

@@ -22,6 +22,7 @@ from flexrel_sim.scenario import Point, Scenario, ScenarioFile, SystemScenario, 
 from flexrel_sim.simulation import Summary, Unstable, simulate_point
 from flexrel_sim.simulation.check import system_findings
 from flexrel_sim.simulation.store import KeepTrace, trace_writer
+from flexrel_sim.study.accuracy_warnings import accuracy_warnings
 from flexrel_sim.study.load_warnings import drop_warnings, overload_warnings, sampling_warnings
 from flexrel_sim.study.precision import Side, precision_faults, precision_warnings
 from flexrel_sim.study.ranking import rank
@@ -238,6 +239,7 @@ def _simulated(
     ranked, environments = rank(points, scenario_file)
     unsure = [
         *_missed_aims(scenario_file, points),
+        *accuracy_warnings(scenario_file, points),
         *sampling_warnings(scenario_file, points),
         *drop_warnings(scenario_file, points),
         *precision_warnings(scenario_file, points),

@@ -1,3 +1,5 @@
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -11,8 +13,9 @@ from flexrel_sim.datasets import (
     held_out_count,
     train_samples,
 )
-from flexrel_sim.datasets.info import read_part
+from flexrel_sim.datasets.info import DatasetInfo, read_part
 from flexrel_sim.errors import DatasetError
+from flexrel_sim.scenario.data_sections import Balance
 
 HELD_OUT = DATASETS["digits"].held_out_samples
 
@@ -20,7 +23,9 @@ sizes = st.tuples(*[st.integers(1, 300)] * 3).filter(lambda three: sum(three) <=
 seeds = st.integers(0, 2**32)
 
 
-def parts(sizes: tuple[int, int, int], seed: int, dataset: str = "digits") -> list[Samples]:
+def parts(
+    sizes: tuple[int, int, int], seed: int, dataset: str | DatasetInfo = "digits"
+) -> list[Samples]:
     drawn = evaluation_samples(dataset, *sizes, seed)
     return [drawn.calibration, drawn.validation, drawn.test]
 
@@ -61,18 +66,137 @@ def test_evaluation_samples_come_from_the_held_out_part(
     assert all(np.isin(part.indices, known).all() for part in parts(sizes, seed))
 
 
-@given(size=st.integers(1, 600), seed=seeds)
-def test_calibration_is_class_balanced_within_one(size: int, seed: int) -> None:
-    assert spread(parts((size, 1, 1), seed)[0]) <= 1
+counts_of_classes = st.lists(st.integers(1, 60), min_size=2, max_size=12)
+
+
+def dataset(counts: list[int]) -> DatasetInfo:
+    """Give a dataset whose test part holds so many images of each class, in some order."""
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
+    images = np.arange(labels.size, dtype=np.float32).reshape(-1, 1, 1, 1)
+    train = images[: len(counts)], np.arange(len(counts))
+    name = f"made of {counts}"
+    sizes = len(counts), len(counts), labels.size
+    return DatasetInfo(name, "", "", (1, 1, 1), *sizes, lambda: train, lambda: (images, labels))
+
+
+def counted(samples: Samples, classes: int) -> np.ndarray:
+    return np.bincount(samples.labels, minlength=classes)
+
+
+@given(counts=counts_of_classes, seed=seeds, data=st.data())
+def test_every_part_holds_the_classes_as_often_as_the_data(
+    counts: list[int], seed: int, data: st.DataObject
+) -> None:
+    total, classes = sum(counts), len(counts)
+    assume(total >= 3)
+    first = data.draw(st.integers(1, total - 2))
+    second = data.draw(st.integers(1, total - first - 1))
+    sizes = (first, second, total - first - second)
+    shares = np.array(counts) / total
+    for part, size in zip(parts(sizes, seed, dataset(counts)), sizes, strict=True):
+        off = np.abs(counted(part, classes) - size * shares)
+        # Each end of a run falls between two turns of a class: one sample, and what the others'
+        # ends move it by.
+        assert (off < 2 * (1 + classes * shares)).all()
+
+
+@given(seed=seeds)
+def test_of_two_classes_a_part_holds_what_it_should_to_the_sample(seed: int) -> None:
+    for part, size in zip(
+        parts((100, 200, 300), seed, dataset([950, 50])), (5, 10, 15), strict=True
+    ):
+        assert abs(counted(part, 2)[1] - size) <= 1
+
+
+def test_rare_classes_of_one_sample_are_spread_over_all_parts() -> None:
+    """Together they are as frequent everywhere as they are in the data."""
+    info = dataset([100, *[1] * 100])
+    for part in parts((50, 50, 100), 5, info):
+        rare = (part.labels > 0).mean()
+        assert abs(rare - 0.5) <= 1 / part.labels.size
+
+
+def test_over_seeds_a_part_expects_of_every_class_its_share() -> None:
+    """Whatever part a class of three samples falls in, it is not always the same one."""
+    counts = [97, 3, 50]
+    drawn = [counted(parts((30, 45, 15), seed, dataset(counts))[2], 3) for seed in range(400)]
+    expected = 15 * np.array(counts) / sum(counts)
+    standard_error = np.std(drawn, axis=0) / np.sqrt(len(drawn))
+    assert (np.abs(np.mean(drawn, axis=0) - expected) < 4 * standard_error).all()
 
 
 @given(sizes=sizes, seed=seeds)
-def test_validation_and_test_are_class_balanced_within_one_while_the_classes_last(
+def test_a_balanced_calibration_changes_no_other_sample(
     sizes: tuple[int, int, int], seed: int
 ) -> None:
-    smallest = int(np.bincount(held_out("digits").labels).min())
-    assume(sum(sizes) <= 10 * smallest)
-    assert [spread(part) <= 1 for part in parts(sizes, seed)] == [True] * 3
+    natural, balanced = (
+        evaluation_samples("digits", *sizes, seed, balance=balance)
+        for balance in ("natural", "classes")
+    )
+    assert np.array_equal(natural.validation.indices, balanced.validation.indices)
+    assert np.array_equal(natural.test.indices, balanced.test.indices)
+    others = np.concatenate([balanced.validation.indices, balanced.test.indices])
+    assert balanced.calibration.indices.size == sizes[0]
+    assert not np.isin(balanced.calibration.indices, others).any()
+
+
+def test_a_balanced_calibration_has_all_classes_equally_often_as_long_as_they_last() -> None:
+    info = dataset([300, 90, 10])
+    for calibration, wanted in ((15, [5, 5, 5]), (60, [29, 23, 8])):
+        drawn = evaluation_samples(info, calibration, 40, 40, 1, balance="classes")
+        found = counted(drawn.calibration, 3)
+        left = np.array([300, 90, 10]) - counted(drawn.validation, 3) - counted(drawn.test, 3)
+        assert found.sum() == calibration
+        assert found.min() == min(left.min(), calibration // 3)
+        if min(left) >= calibration // 3:
+            assert found.tolist() == wanted
+
+
+GOLDEN = [
+    # Written down before draws followed the data's frequencies.
+    ("mnist5k", 0, (200, 500, 1000), "0b44b3938c81a935 f41f51186049ce93 8bc62a965db2e41c"),
+    ("mnist5k", 7, (200, 500, 1000), "573f2e4905bb9691 d7fdeaa5ebeb100c dda223832677ba99"),
+    ("mnist5k", 7, (37, 111, 253), "cc114f198e214fc7 5a6ca91aea767b6f 35caf41165aada3a"),
+    ("fashion-mnist", 0, (200, 500, 1000), "7574b8b50ecf381d 6be8e013ef4e17ff 9a9f14cc31dbcb4b"),
+    ("fashion-mnist", 7, (37, 111, 253), "6dae28c070347a40 1fc7241631c8e5b0 667b191e283f0fb6"),
+]
+GOLDEN_TRAINING = [
+    ("mnist5k", {100: "2fb243b1158aafdc", 777: "7941546325e244b9", 1500: "0d69bf85f405deee"}),
+    ("fashion-mnist", {100: "146882a682154e9d", 777: "5fbf5480017891b1"}),
+]
+
+
+def digest(samples: Samples) -> str:
+    return hashlib.sha256(samples.indices.astype("<i8").tobytes()).hexdigest()[:16]
+
+
+def installed(name: str) -> str:
+    find = DATASETS[name].find
+    try:
+        if find is not None:
+            find()
+    except DatasetError as error:
+        pytest.skip(str(error))
+    return name
+
+
+@pytest.mark.parametrize(("name", "seed", "sizes", "digests"), GOLDEN)
+@pytest.mark.parametrize("balance", ["natural", "classes"])
+def test_of_balanced_data_the_draws_are_those_of_the_first_release(
+    name: str, seed: int, sizes: tuple[int, int, int], digests: str, balance: Balance
+) -> None:
+    """What was published of them stays true."""
+    drawn = evaluation_samples(installed(name), *sizes, seed, balance=balance)
+    found = [digest(part) for part in (drawn.calibration, drawn.validation, drawn.test)]
+    assert found == digests.split()
+
+
+@pytest.mark.parametrize(("name", "digests"), GOLDEN_TRAINING)
+def test_of_balanced_data_training_samples_are_those_of_the_first_release(
+    name: str, digests: dict[int, str]
+) -> None:
+    found = {count: digest(train_samples(installed(name), count)) for count in digests}
+    assert found == digests
 
 
 @settings(max_examples=10)
@@ -107,7 +231,7 @@ def test_training_sees_60_percent_of_every_class_and_the_rest_is_held_out(name: 
 
 @settings(max_examples=15)
 @given(sizes=sizes, seed=seeds)
-def test_draws_are_those_of_the_first_release(sizes: tuple[int, int, int], seed: int) -> None:
+def test_draws_are_those_that_the_split_describes(sizes: tuple[int, int, int], seed: int) -> None:
     """Shipped networks must stay ignorant of what is held out: re-derived without numpy's help."""
     labels = read_part(DATASETS["digits"], "train")[1].tolist()
     rng = np.random.default_rng(20240522)
@@ -120,27 +244,37 @@ def test_draws_are_those_of_the_first_release(sizes: tuple[int, int, int], seed:
         rest += shuffled[share:]
     assert train_samples("digits").indices.tolist() == sorted(train)
     rest = sorted(rest)
-    shuffled = [rest[i] for i in np.random.default_rng(seed).permutation(len(rest))]
+    rng = np.random.default_rng(seed)
+    shuffled = [rest[i] for i in rng.permutation(len(rest))]
+    counts = {label: sum(labels[place] == label for place in rest) for label in range(10)}
+    starts = {}
+    for count in sorted(set(counts.values())):
+        same = [label for label in range(10) if counts[label] == count]
+        start = rng.random()
+        starts |= {label: (place + start) / len(same) for place, label in enumerate(same)}
     seen = dict.fromkeys(range(10), 0)
-    ranked = []
+    turns = []
     for place in shuffled:
-        ranked.append((seen[labels[place]], labels[place], place))
-        seen[labels[place]] += 1
-    ordered = [place for _, _, place in sorted(ranked)]
+        label = labels[place]
+        turns.append(((seen[label] + starts[label]) / counts[label], label, place))
+        seen[label] += 1
+    ordered = [place for _, _, place in sorted(turns)]
     for part, size in zip(parts(sizes, seed), sizes, strict=True):
         assert part.indices.tolist() == sorted(ordered[:size])
         ordered = ordered[size:]
 
 
 @given(count=st.integers(1, DATASETS["digits"].train_samples))
-def test_a_count_of_training_samples_is_class_balanced_and_part_of_any_larger(count: int) -> None:
+def test_a_count_of_training_samples_has_their_frequencies_and_is_part_of_any_larger(
+    count: int,
+) -> None:
     whole, some = train_samples("digits"), train_samples("digits", count)
     assert some.indices.size == count
     assert set(some.indices) <= set(train_samples("digits", min(count + 7, 1078)).indices)
     assert set(some.indices) <= set(whole.indices)
     assert (np.diff(some.indices) > 0).all()
-    if count <= 10 * np.bincount(whole.labels).min():
-        assert spread(some) <= 1
+    shares = np.bincount(whole.labels) / whole.labels.size
+    assert (np.abs(counted(some, 10) - count * shares) < 1 + 10 * shares).all()
 
 
 def test_all_training_samples_can_be_counted_and_not_one_more() -> None:

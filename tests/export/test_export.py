@@ -8,7 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from flexrel_sim import api
+from flexrel_sim.accuracy import confusion
 from flexrel_sim.cli import app
 from flexrel_sim.codec import Codec, ImageCodec
 from flexrel_sim.errors import InputError, WorkError
@@ -118,6 +119,12 @@ def test_the_scripts_answer_as_the_measured_network_and_removed_filters_are_gone
     np.testing.assert_allclose(found.answers, expected, rtol=0, atol=1e-4)
     assert found.accuracy == profile.accuracy.value == found.told.accuracy.value
     assert found.told.payload_bytes == pytest.approx(profile.payload_bytes.mean(), rel=0.01)
+    card = yaml.safe_load((found.folder / "model_card.md").read_text().split("---")[1])
+    for name, estimate in profile.recalls.figures.items():
+        assert card[name] == asdict(estimate)
+    assert card["recall"].keys() == {str(label) for label in profile.recalls.per_class}
+    pairs = [tuple(row.values()) for row in card["confusion"]]
+    assert pairs == confusion(found.labels, found.answers.argmax(1))
     # What is in the files is the pruned network, and no more.
     for name, half in (("head", head), ("tail", tail)):
         model = onnx.load(found.folder / f"{name}.onnx")

@@ -82,6 +82,7 @@ WITH_EFFECT = {
     "calibration": ({}, {"data": {"calibration": 31}}),
     "validation": ({}, {"data": {"validation": 41}}),
     "test": ({}, {"data": {"test": 51}}),
+    "balance of calibration": ({}, {"calibration": {"balance": "classes"}}),
     "seed of samples": ({}, {"data": {"seed": 1}}),
 }
 

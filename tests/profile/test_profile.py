@@ -17,7 +17,7 @@ from flexrel_sim.profile import (
     save_profile,
 )
 from flexrel_sim.profile.storing import _content_digest
-from flexrel_sim.statistics import wilson_interval
+from flexrel_sim.proportions import stratified_interval
 from tests.builders import make_layer, make_profile
 
 
@@ -219,10 +219,11 @@ def test_a_profile_sums_work_and_weights_over_both_halves() -> None:
     assert (profile.macs, profile.nonzero_weights) == (7, 11)
 
 
-def test_accuracies_are_proportions_in_wilsons_interval() -> None:
+def test_accuracies_are_those_of_samples_stratified_by_class() -> None:
     profile = make_profile()
-    assert profile.accuracy == wilson_interval(3, 4)
-    assert profile.validation_accuracy == wilson_interval(8, 10)
+    assert profile.accuracy == stratified_interval([2, 1], [2, 2])
+    assert profile.validation_accuracy == stratified_interval([4, 4], [5, 5])
+    assert profile.dense_recalls.figures["accuracy"].value == 1
 
 
 def test_what_is_right_follows_from_the_labels_and_the_answers() -> None:

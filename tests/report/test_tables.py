@@ -38,6 +38,44 @@ def test_the_folder_holds_all_that_came_of_the_run(finished):
     } <= names
 
 
+def rows_of(file):
+    with file.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_recalls_and_confusions_of_every_operating_point_are_told_class_by_class(finished):
+    recalls = rows_of(finished.folder / "recall.csv")
+    confusions = rows_of(finished.folder / "confusion.csv")
+    summary = json.loads((finished.folder / "summary.json").read_text())
+    keys = {point["profile"] for point in summary["points"]}
+    assert {row["profile"] for row in recalls} == {row["profile"] for row in confusions} == keys
+    for key in keys:
+        profile = load_profile(finished.folder / "profiles" / key)
+        counts = {
+            (int(row["label"]), int(row["answer"])): int(row["samples"])
+            for row in confusions
+            if row["profile"] == key
+        }
+        assert sum(counts.values()) == profile.labels.size
+        for row in (row for row in recalls if row["profile"] == key):
+            label, samples = int(row["label"]), int(row["samples"])
+            assert samples == (profile.labels == label).sum()
+            assert float(row["recall"]) == counts.get((label, label), 0) / samples
+            assert float(row["recall_low"]) <= float(row["recall"]) <= float(row["recall_high"])
+
+
+def test_tables_give_figures_of_test_samples_and_of_those_that_chose(finished):
+    summary = json.loads((finished.folder / "summary.json").read_text())
+    for row, point in zip(rows_of(finished.folder / "table.csv"), summary["points"], strict=True):
+        profile = load_profile(finished.folder / "profiles" / point["profile"])
+        for name, estimate in profile.validation_recalls.figures.items():
+            assert float(row[f"validation_{name}"]) == estimate.value
+            assert point[f"validation_{name}"]["low"] == estimate.low
+        if point["stable"]:
+            assert float(row["worst_recall"]) == profile.recalls.figures["worst_recall"].value
+            assert float(row["balanced_accuracy_low"]) <= float(row["balanced_accuracy"])
+
+
 def test_the_resolved_scenario_runs_from_its_new_folder_to_the_same_summary(finished):
     again = flexrel_sim.run(finished.folder / "scenario.yaml", "again", workers=1)
     one, two = (run.folder / "summary.json" for run in (finished, again))

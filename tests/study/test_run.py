@@ -1,9 +1,11 @@
 import json
 
+import numpy as np
 import pytest
 
 import flexrel_sim
 from flexrel_sim.api import silent
+from flexrel_sim.datasets import train_samples
 from flexrel_sim.errors import InputError, ScenarioError
 from flexrel_sim.measure import cached_profile
 from flexrel_sim.profile import load_profile
@@ -29,7 +31,7 @@ def test_overloaded_points_have_no_latency_and_are_warned_of_with_their_rho(work
     assert all(point.outcome.load >= 1 for point in unstable)
     overloaded = [warning for warning in result.warnings if "overloaded" in warning.rule]
     assert len(overloaded) == len(unstable)
-    assert all("rho = " in str(warning) for warning in result.warnings)
+    assert all("rho = " in str(warning) for warning in overloaded)
     assert not any(point.on_front or point.chosen for point in unstable)
 
 
@@ -57,6 +59,47 @@ def test_selection_sees_the_validation_accuracy_and_the_summary_the_test_accurac
     assert isinstance(point.outcome, Summary)
     assert point.selection_metrics()["accuracy"] == point.profile.validation_accuracy.value
     assert point.outcome.metrics["accuracy"] == point.profile.accuracy
+
+
+def test_selection_sees_recalls_of_validation_samples_and_the_summary_those_of_test_samples(
+    workspace,
+):
+    objectives = {"balanced_accuracy": "max", "worst_recall": "max"}
+    overrides = {"objectives": objectives, "constraints": {"balanced_accuracy": ">= 0.3"}}
+    result = run_study(load_scenario(workspace / "small.yaml", overrides), 1, silent, None)
+    (point,) = result.points
+    assert point.chosen
+    for name in ("accuracy", "balanced_accuracy", "worst_recall"):
+        seen = point.selection_metrics()[name]
+        assert seen == point.profile.validation_recalls.figures[name].value
+        assert point.outcome.metrics[name] == point.profile.recalls.figures[name]
+
+
+def relabelled(workspace, change):
+    """Run the digits with other labels, as a user's own data."""
+    samples = train_samples("digits", 1000)
+    images = (255 * samples.images).round().astype(np.uint8)
+    np.savez(workspace / "mine.npz", images=images, labels=change(samples.labels))
+    result = run(workspace, "small.yaml", **{"data.dataset": "mine.npz"})
+    return [str(warning) for warning in result.warnings]
+
+
+def test_labels_that_are_not_the_networks_are_told_once_and_right_ones_are_not(workspace):
+    wrong = [one for one in relabelled(workspace, lambda labels: 9 - labels) if "accuracy" in one]
+    (told,) = wrong
+    assert "data: before it is pruned, the accuracy 0." in told
+    assert "compare labels, order of classes and pixels" in told
+    assert not any("is not above" in one for one in relabelled(workspace, lambda labels: labels))
+
+
+def test_points_that_are_worth_no_more_than_a_constant_answer_are_told_in_one_line(workspace):
+    (told,) = [
+        str(warning)
+        for warning in run(workspace, sweep={"pruning.ratio": [0, 0.89, 0.9]}).warnings
+        if "constant" in str(warning)
+    ]
+    assert "2 of 3 points are worth no more than a constant answer; the acc" in told
+    assert "is not above 0." in told
 
 
 def test_points_that_cannot_differ_share_a_profile(workspace):
