@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from flexrel_sim.profile.record import SAMPLE_ARRAYS, Profile
 from flexrel_sim.scenario import Section
+from flexrel_sim.scenario.data_sections import Balance
 from flexrel_sim.scenario.schema import (
     CodecSection,
     DataSection,
@@ -46,11 +47,17 @@ class _Split(SplitSection):
     best: dict[str, Any] = Field(default_factory=dict)
 
 
+class _Data(DataSection):
+    """As it was drawn: with what the calibration section says of it."""
+
+    balance: Balance = "natural"
+
+
 class _OperatingPoint(Section):
     """The model sections of a scenario, resolved."""
 
     model: ModelSection
-    data: DataSection
+    data: _Data
     pruning: PruningSection
     weights: WeightsSection = WeightsSection()
     split: _Split
