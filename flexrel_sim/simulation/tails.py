@@ -8,7 +8,6 @@ sections and means of quantiles, which it was chosen over.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,9 +121,9 @@ def inflation(pool: Pool, value: float) -> float:
 
 
 def _between(above: NDArray[np.float64], sizes: NDArray[np.float64]) -> float:
-    share = above.sum() / sizes.sum()
+    share = float(above.sum() / sizes.sum())
     if not 0 < share < 1:
         return 1.0
     left = above - share * sizes
     variance = float((left**2).sum()) / (left.size - 1)
-    return variance / (share * (1 - share) * float(sizes.mean())) if sizes.mean() else math.inf
+    return variance / (share * (1 - share) * float(sizes.mean()))
