@@ -16,7 +16,7 @@ import numpy as np
 from flexrel_sim.simulation.figures import Window
 from flexrel_sim.simulation.quantiles import Pool
 from flexrel_sim.simulation.system import Stage
-from flexrel_sim.simulation.tails import PooledQuantile, inflation
+from flexrel_sim.simulation.tails import SAME, PooledQuantile, chunk_inflation, inflation
 from flexrel_sim.theory import mm1_mean_wait_s, mm1_relaxation_time_s
 
 __all__ = ["BEYOND_MIN", "MEAN_MIN", "Doubt", "Queue", "doubts_of", "queues_of"]
@@ -143,10 +143,10 @@ def doubts_of(
 def _tail_doubt(pool: Pool, tail: PooledQuantile, queues: Sequence[Queue]) -> Doubt | None:
     """Say whether a quantile has enough requests beyond it."""
     beyond = (1 - tail.share) * pool.count
-    if tail.estimate.low == tail.estimate.high:
-        together = 1 / beyond  # one latency that nothing ever changed is known by one request
-    else:
-        together = inflation(pool, tail.estimate.value)
+    estimate = tail.estimate
+    together = inflation(pool, estimate.value)
+    if estimate.high - estimate.low <= SAME * estimate.value:
+        together = beyond / BEYOND_MIN  # one latency that nothing ever changed is known
     doubt = _few(beyond, together, BEYOND_MIN, "lie beyond it", queues)
     if doubt is None and not tail.bounded:
         doubt = Doubt("unbounded", "its interval reaches past all that was seen", 2.0)
@@ -211,16 +211,10 @@ def _moments(pool: Pool) -> tuple[float, float]:
         return 1.0, _SKEWNESS
     values = np.concatenate([chunk for own in chunks for chunk in own])
     variance = float(values.var())
-    # Latencies that differ by rounding alone are equal.
-    if variance <= (1e-9 * float(values.mean())) ** 2:
+    if variance <= (SAME * float(values.mean())) ** 2:
         return 1.0, 0.0
     apart = values - values.mean()
     skewness = float((apart * apart * apart).mean()) / variance**1.5
     sizes = np.array([[chunk.size for chunk in own] for own in chunks], dtype=float)
-    left = np.array([[chunk.sum() for chunk in own] for own in chunks]) - values.mean() * sizes
-    together = 1.0
-    while sizes.shape[1] > 1:
-        spread = float((left**2).sum()) / (left.size - 1) / float(sizes.mean())
-        together = max(together, spread / variance)
-        left, sizes = (part[:, ::2] + part[:, 1::2] for part in (left, sizes))
-    return together, skewness
+    sums = np.array([[chunk.sum() for chunk in own] for own in chunks]) - values.mean() * sizes
+    return chunk_inflation(sums, sizes, variance), skewness
