@@ -1,8 +1,12 @@
 """Synthetic capacities: Markov chains, and traces that move the way mobile networks' do.
 
-The presets are models, not measurements. Their parameters are our assumptions; no source states
-them, and no measured trace was fitted. They are there to try a design on a rate that varies; for a
-claim about a network, use a trace measured in it.
+The presets are models, not measurements. `lte` has the shape of Sprout's model of a cellular link:
+a rate that wanders, and stalls that stick (Winstein, Sivaraman, Balakrishnan, *Stochastic forecasts
+achieve high throughput and low delay over cellular networks*, NSDI 2013, section 3); its parameters
+were fitted to the two Verizon LTE traces that Mahimahi ships (Netravali et al., USENIX ATC 2015).
+Those of `5g` and `wifi` are our assumptions: no source states them, and no measured trace was
+fitted. All are there to try a design on a rate that varies; for a claim about a network, use a
+trace measured in it.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_ndtr
 
 from flexrel_sim.links.outages import random_windows_s
 from flexrel_sim.links.piecewise import PiecewiseConstant
@@ -26,10 +31,11 @@ _JUMPS_MAX = 20_000_000
 
 @dataclass(frozen=True)
 class TraceModel:
-    """A log-normal rate with memory, and dips.
+    """A rate with memory, and dips.
 
-    The logarithm of the rate is a stationary first-order autoregression; in a dip the rate is
-    multiplied. Dips come and go with exponential times.
+    A stationary Gaussian process, the sum of a slow and a fast first-order autoregression, says at
+    which quantile of its distribution the rate is. In a dip the rate is multiplied. Dips come and
+    go with exponential times.
 
     Parameters
     ----------
@@ -38,15 +44,21 @@ class TraceModel:
     step_s
         How long each value holds.
     log_std
-        Standard deviation of the rate's logarithm: slow fading, load of the cell.
+        Standard deviation of the rate's logarithm, where that is normal: slow fading, load of the
+        cell.
     memory_s
-        Time after which the logarithm's correlation is 1/e.
+        Time after which the slow part's correlation is 1/e.
     dip_factor
         What the rate is multiplied by in a dip.
     dip_every_s, dip_lasts_s
         Mean time between dips, and mean length of one.
     what_dips
         What the dips stand for.
+    weibull_shape
+        Of the rate's distribution where it is Weibull's, which is as often near zero as measured
+        ones; `log_std` has no effect then.
+    fast_share, fast_memory_s
+        Share of the variance that the fast part has, and its memory: the scheduler.
     """
 
     mean_bit_per_s: float
@@ -57,16 +69,25 @@ class TraceModel:
     dip_every_s: float
     dip_lasts_s: float
     what_dips: str
+    weibull_shape: float | None = None
+    fast_share: float = 0.0
+    fast_memory_s: float = 1.0
+
+    def rates(self, normal: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give rates, in no unit, from standard normal values."""
+        if self.weibull_shape is None:
+            return np.asarray(np.exp(self.log_std * normal))
+        return np.asarray((-log_ndtr(-normal)) ** (1 / self.weibull_shape))
 
 
 GENERATORS: Final = MappingProxyType(
     {
-        "lte": TraceModel(15e6, 0.1, 0.6, 5.0, 0.0, 60.0, 0.1, "handovers"),
+        "lte": TraceModel(5.5e6, 0.1, 0.0, 4.5, 0.0, 12.0, 0.3, "stalls", 1.65, 0.2, 0.2),
         "5g": TraceModel(150e6, 0.1, 0.7, 3.0, 0.05, 20.0, 1.0, "blockage of the line of sight"),
         "wifi": TraceModel(40e6, 0.02, 0.3, 1.0, 0.2, 5.0, 0.1, "others on the channel"),
     }
 )
-"""Synthetic networks by name; every parameter is an assumption."""
+"""Synthetic networks by name; the parameters of `lte` are fitted, all others are assumptions."""
 
 
 def generated(
@@ -95,18 +116,15 @@ def generated(
     ValueError
         If it would have more than 20,000,000 steps, or carry nothing.
     """
-    # scipy.signal takes long to import, and nothing else here needs it.
-    from scipy.signal import lfilter  # noqa: PLC0415
-
     model = GENERATORS[kind]
     steps = max(1, math.ceil(duration_s / model.step_s))
     if steps > _JUMPS_MAX:
         raise ValueError(f"must have at most {_JUMPS_MAX:,} steps of {model.step_s:g} s")
-    keep = math.exp(-model.step_s / model.memory_s)
-    noise = rng.normal(size=steps) * math.sqrt(1 - keep**2)
-    # The first value is stationary: nothing has to settle.
-    noise[0] /= math.sqrt(1 - keep**2)
-    rates: NDArray[np.float64] = np.exp(model.log_std * lfilter([1.0], [1.0, -keep], noise))
+    slow = _autoregression(steps, model.memory_s / model.step_s, rng)
+    if model.fast_share > 0:
+        fast = _autoregression(steps, model.fast_memory_s / model.step_s, rng)
+        slow = math.sqrt(1 - model.fast_share) * slow + math.sqrt(model.fast_share) * fast
+    rates = model.rates(slow)
     starts_s = model.step_s * np.arange(steps, dtype=np.float64)
     means_s = (model.dip_every_s, model.dip_lasts_s)
     dips_s = random_windows_s(means_s, steps * model.step_s, rng)
@@ -115,6 +133,20 @@ def generated(
         raise ValueError("must carry something, and this realisation is one long dip")
     rates *= (model.mean_bit_per_s if mean_bit_per_s is None else mean_bit_per_s) / rates.mean()
     return PiecewiseConstant(starts_s, rates, steps * model.step_s)
+
+
+def _autoregression(
+    steps: int, memory_steps: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw standard normal values whose correlation falls to 1/e within the memory."""
+    # scipy.signal takes long to import, and nothing else here needs it.
+    from scipy.signal import lfilter  # noqa: PLC0415
+
+    keep = math.exp(-1 / memory_steps)
+    noise = rng.normal(size=steps) * math.sqrt(1 - keep**2)
+    # The first value is stationary: nothing has to settle.
+    noise[0] /= math.sqrt(1 - keep**2)
+    return np.asarray(lfilter([1.0], [1.0, -keep], noise))
 
 
 def markov(

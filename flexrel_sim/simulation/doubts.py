@@ -16,7 +16,7 @@ import numpy as np
 from flexrel_sim.simulation.figures import Window
 from flexrel_sim.simulation.quantiles import Pool
 from flexrel_sim.simulation.system import Stage
-from flexrel_sim.simulation.tails import PooledQuantile, inflation
+from flexrel_sim.simulation.tails import SAME, PooledQuantile, chunk_inflation, inflation
 from flexrel_sim.theory import mm1_mean_wait_s, mm1_relaxation_time_s
 
 __all__ = ["BEYOND_MIN", "MEAN_MIN", "Doubt", "Queue", "doubts_of", "queues_of"]
@@ -28,7 +28,10 @@ MEAN_MIN: Final = 400.0
 """So many must be behind the mean of exponential latencies, which have a skewness of 2."""
 
 _SKEWNESS: Final = 2.0
-_WAIT_SHARE_MIN = 0.1
+_OVERRULES: Final = 3.0
+"""What is estimated counts beside theory where it says clearly more: bursts, fading links."""
+
+_WAIT_SHARE_MIN: Final = 0.1
 """A queue that takes less of the latency moves none of its figures."""
 
 
@@ -140,10 +143,10 @@ def doubts_of(
 def _tail_doubt(pool: Pool, tail: PooledQuantile, queues: Sequence[Queue]) -> Doubt | None:
     """Say whether a quantile has enough requests beyond it."""
     beyond = (1 - tail.share) * pool.count
-    if tail.estimate.low == tail.estimate.high:
-        together = 1 / beyond  # one latency that nothing ever changed is known by one request
-    else:
-        together = inflation(pool, tail.estimate.value)
+    estimate = tail.estimate
+    together = inflation(pool, estimate.value)
+    if estimate.high - estimate.low <= SAME * estimate.value:
+        together = beyond / BEYOND_MIN  # one latency that nothing ever changed is known
     doubt = _few(beyond, together, BEYOND_MIN, "lie beyond it", queues)
     if doubt is None and not tail.bounded:
         doubt = Doubt("unbounded", "its interval reaches past all that was seen", 2.0)
@@ -188,15 +191,17 @@ def _few(
 ) -> Doubt | None:
     """Doubt a figure that too few requests tell of, so many of which tell as much as one alone."""
     memory = max(queues, key=lambda queue: queue.requests, default=None)
-    if memory is not None:
-        together = max(together, memory.requests)
+    if memory is not None and together < _OVERRULES * memory.requests:
+        # An estimate would clear the very runs whose spread is small by luck, and so miss most.
+        together = max(1.0, memory.requests)
     effective = count / together
     if effective >= needed:
         return None
-    reason = f"{count:,.3g} requests {does}"
+    shown = f"{count:,.0f}" if count >= 100 else f"{count:.3g}"
+    reason = f"{shown} requests {does}"
     if together > 1:
         reason += f", which tell as much as {effective:.2g} that know nothing of each other"
-    return Doubt("few", f"{reason}; {needed:.2g} are needed", needed / effective)
+    return Doubt("few", f"{reason}; {needed:.3g} are needed", float(needed / effective))
 
 
 def _moments(pool: Pool) -> tuple[float, float]:
@@ -206,15 +211,10 @@ def _moments(pool: Pool) -> tuple[float, float]:
         return 1.0, _SKEWNESS
     values = np.concatenate([chunk for own in chunks for chunk in own])
     variance = float(values.var())
-    # Latencies that differ by rounding alone are equal.
-    if variance <= (1e-9 * float(values.mean())) ** 2:
+    if variance <= (SAME * float(values.mean())) ** 2:
         return 1.0, 0.0
-    skewness = float(((values - values.mean()) ** 3).mean()) / variance**1.5
+    apart = values - values.mean()
+    skewness = float((apart * apart * apart).mean()) / variance**1.5
     sizes = np.array([[chunk.size for chunk in own] for own in chunks], dtype=float)
-    left = np.array([[chunk.sum() for chunk in own] for own in chunks]) - values.mean() * sizes
-    together = 1.0
-    while sizes.shape[1] > 1:
-        spread = float((left**2).sum()) / (left.size - 1) / float(sizes.mean())
-        together = max(together, spread / variance)
-        left, sizes = (part[:, ::2] + part[:, 1::2] for part in (left, sizes))
-    return together, skewness
+    sums = np.array([[chunk.sum() for chunk in own] for own in chunks]) - values.mean() * sizes
+    return chunk_inflation(sums, sizes, variance), skewness

@@ -8,8 +8,8 @@ sections and means of quantiles, which it was chosen over.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 from flexrel_sim.simulation.quantiles import RANK_ERROR, Pool
 from flexrel_sim.statistics import Estimate, ratio_values, t_half_width
 
-__all__ = ["PooledQuantile", "inflation", "quantile_interval"]
+__all__ = ["SAME", "PooledQuantile", "chunk_inflation", "inflation", "quantile_interval"]
+
+SAME: Final = 1e-9
+"""Latencies that differ by less, as a share of them, differ by rounding."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ def quantile_interval(pool: Pool, share: float, level: float = 0.95) -> PooledQu
     reach = half + (0.0 if pool.exact else RANK_ERROR)
     low, high = pool.quantile(share - reach), pool.quantile(share + reach)
     # One latency that nothing ever changed is known, however few there are.
-    bounded = low == high or (share - reach > 0 and share + reach < 1)
+    known = high - low <= SAME * value
+    bounded = known or (share - reach > 0 and share + reach < 1)
     slope = (high - low) / (2 * half) if half > 0 else 0.0
     values = value + (varied - varied.mean()) * slope
     return PooledQuantile(share, Estimate(value, low, high), tuple(values.tolist()), bounded)
@@ -101,30 +105,45 @@ def inflation(pool: Pool, value: float) -> float:
     Returns
     -------
     float
-        Variance of the shares of consecutive parts, over that of as many independent requests; the
-        greatest over halves, quarters and eighths of the replications, and at least 1. It is 1
-        where no latency is beyond, and where order is lost in a sketch.
-
-    References
-    ----------
-    Law, *Simulation Modeling and Analysis*, 5th ed., section 9.5.3 (batch means).
+        As `chunk_inflation`; 1 where no latency is beyond, and where order is lost in a sketch.
     """
     chunks = [own.chunks() for own in pool.replications]
     if not all(chunks):
         return 1.0
     sizes = np.array([[chunk.size for chunk in own] for own in chunks], dtype=float)
     above = sizes - [[np.searchsorted(chunk, value, "right") for chunk in own] for own in chunks]
+    share = float(above.sum() / sizes.sum())
+    return chunk_inflation(above - share * sizes, sizes, share * (1 - share))
+
+
+def chunk_inflation(
+    sums: NDArray[np.float64], sizes: NDArray[np.float64], variance: float
+) -> float:
+    """Give how much more the sums of consecutive requests vary than those of independent ones.
+
+    Parameters
+    ----------
+    sums
+        Of deviations from the mean, shape ``(replications, chunks)``.
+    sizes
+        How many requests are in each.
+    variance
+        Of one request.
+
+    Returns
+    -------
+    float
+        The greatest over halves, quarters and eighths of the replications, and at least 1. What all
+        replications do alike at the same time, such as a link's schedule, is no chance.
+
+    References
+    ----------
+    Law, *Simulation Modeling and Analysis*, 5th ed., section 9.5.3 (batch means).
+    """
     found = 1.0
-    while sizes.shape[1] > 1:
-        found = max(found, _between(above, sizes))
-        above, sizes = (part[:, ::2] + part[:, 1::2] for part in (above, sizes))
+    while sums.shape[1] > 1 and variance > 0:
+        left = sums - sums.mean(axis=0)
+        spread = float((left**2).sum()) / ((left.shape[0] - 1) * left.shape[1])
+        found = max(found, spread / float(sizes.mean()) / variance)
+        sums, sizes = (part[:, ::2] + part[:, 1::2] for part in (sums, sizes))
     return found
-
-
-def _between(above: NDArray[np.float64], sizes: NDArray[np.float64]) -> float:
-    share = above.sum() / sizes.sum()
-    if not 0 < share < 1:
-        return 1.0
-    left = above - share * sizes
-    variance = float((left**2).sum()) / (left.size - 1)
-    return variance / (share * (1 - share) * float(sizes.mean())) if sizes.mean() else math.inf

@@ -57,16 +57,17 @@ def sampling_warnings(
     Returns
     -------
     list of Fault
-        One for each cause, whatever the number of points: the worst of them, and what would do.
+        One of runs that are too short and one of warm-ups, however many points there are: what the
+        worst of them lacks, and what would do.
     """
     warnings = []
-    for cause in ("few", "unbounded", "start"):
+    for causes in (("few", "unbounded"), ("start",)):
         told = [
             (doubt.longer, doubt.warmup_s, name, doubt, point)
             for point, result in zip(scenario_file.points, points, strict=True)
             if isinstance(result.outcome, Summary)
             for name, doubt in result.outcome.doubts.items()
-            if doubt.cause == cause
+            if doubt.cause in causes
         ]
         if not told:
             continue
@@ -80,7 +81,7 @@ def sampling_warnings(
         )
         key, remedy = "workload.duration", f"run {_rounded_up(worst)} times as long"
         remedy += ", or as many more replications"
-        if cause == "start":
+        if doubt.cause == "start":
             key, remedy = "simulation.warmup", f"set at least {_rounded_up(warmup_s)} s"
             remedy += ", and lengthen workload.duration by as much"
         warnings.append(scenario_file.fault(point, key, rule, None, remedy))

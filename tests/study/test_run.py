@@ -174,14 +174,33 @@ def test_a_cache_that_cannot_be_made_is_told_with_its_variable(workspace, monkey
         run(workspace, "small.yaml")
 
 
-def test_a_run_too_short_for_its_load_is_warned_of_and_a_longer_one_is_not(workspace):
-    # 10 ms at 96 requests a second is a load of 0.96.
-    loaded = {"edge.service_time": "10 ms", "workload.rate": "96 /s", "split.cut": "edge"}
-    short = run(workspace, "small.yaml", **loaded)
-    assert any(
-        "the edge is close to saturation with rho = 0.96" in str(warning)
-        and "lengthen the run" in str(warning)
-        for warning in short.warnings
-    )
-    long = run(workspace, "small.yaml", **loaded, **{"workload.duration": "400 s"})
-    assert long.warnings == ()
+# 10 ms at 80 requests a second is a load of 0.8, whose queue remembers 72 requests.
+LOADED = {"edge.service_time": "10 ms", "workload.rate": "80 /s", "split.cut": "edge"}
+
+
+def test_a_run_too_short_for_its_load_is_warned_of(workspace):
+    (few,) = run(workspace, "small.yaml", **LOADED).warnings
+    assert few.path == "workload.duration"
+    assert "gives no 95 % intervals for latency_mean_s, latency_p50_s" in few.rule
+    assert "worst latency_p99_s: 8.7" in few.rule
+    assert "requests lie beyond it, which tell as much as 0.1" in few.rule
+    assert few.remedy == "run 83 times as long, or as many more replications"
+
+
+@pytest.mark.parametrize(("warmup", "told"), [("0 s", True), ("0.1 s", True), ("1 s", False)])
+def test_a_warm_up_too_short_for_the_load_is_warned_of_and_a_longer_one_is_not(
+    workspace, warmup, told
+):
+    long = {"workload.duration": "40 s", "simulation.replications": 30}
+    warnings = run(workspace, "small.yaml", **LOADED, **long, **{"simulation.warmup": warmup})
+    assert bool(warnings.warnings) is told
+    for start in warnings.warnings:
+        assert start.path == "simulation.warmup"
+        assert "queues start empty, and the edge's takes 0.897 s to forget it" in start.rule
+        assert start.remedy.startswith("set at least 0.45 s")
+
+
+def test_one_warning_tells_of_all_points_that_are_too_short(workspace):
+    short = [w for w in run(workspace, "study.yaml").warnings if "95 %" in w.rule]
+    assert len({warning.path for warning in short}) == len(short)
+    assert any("points; worst" in warning.rule for warning in short)
