@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from flexrel_sim.comparison.result import Comparison, Curve
 from flexrel_sim.comparison.schema import Track
+from flexrel_sim.plots.labels import legend
 from flexrel_sim.plots.style import COLOURS, GREY, MARKERS, save, style
 
 __all__ = ["accuracy_against_kept", "draw_comparison", "savings"]
@@ -87,9 +88,8 @@ def accuracy_against_kept(result: Comparison, track: Track) -> Figure:
     for ax in axes[max(0, len(pairs) - columns) : len(pairs)]:
         ax.set_xlabel(f"{_LABELS.get(track.measure, track.measure)} kept / %", fontsize=8)
     figure.supylabel("test accuracy", fontsize=9)
-    shown = [name for name in (*named, _OTHERS, _MASKED) if name in lines]
-    handles = [lines[name] for name in shown]
-    figure.legend(handles, shown, loc="outside lower center", ncols=4, fontsize=8)
+    shown = {name: lines[name] for name in (*named, _OTHERS, _MASKED) if name in lines}
+    legend(figure, shown, loc="outside lower center", ncols=4, fontsize=8)
     return figure
 
 

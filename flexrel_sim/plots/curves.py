@@ -10,8 +10,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, StrMethodFormatter
+from matplotlib.transforms import ScaledTranslation
 
 from flexrel_sim.metrics import delta_text
+from flexrel_sim.plots.labels import legend
 from flexrel_sim.plots.style import COLOURS, MARKERS, new_figure
 from flexrel_sim.scenario.link_sections import nominal_rate_bit_per_s
 from flexrel_sim.simulation import Summary, Unstable
@@ -20,6 +22,9 @@ from flexrel_sim.study.result import PointResult, StudyResult
 __all__ = ["accuracy_against_ratio", "latency_against_bandwidth"]
 
 NO_CODEC = "{}"
+
+_ASIDE_IN = 0.02
+"""How far curves are shifted from each other on the page, in inches."""
 
 
 def accuracy_against_ratio(result: StudyResult) -> Figure | None:
@@ -47,32 +52,55 @@ def accuracy_against_ratio(result: StudyResult) -> Figure | None:
     if not any(len(found) > 1 for found in series.values()):
         return None
     figure, (axes,) = new_figure(width_in=7.2)
+    handles: dict[str, Any] = {}
     for index, (name, found) in enumerate(series.items()):
         found.sort(key=lambda point: _pruning(point)["ratio"])
-        ratios = [_pruning(point)["ratio"] for point in found]
-        accuracies = [point.profile.accuracy for point in found]
-        colour = COLOURS[index % len(COLOURS)]
-        axes.plot(
-            ratios,
-            [accuracy.value for accuracy in accuracies],
-            color=colour,
-            marker=MARKERS[index % len(MARKERS)],
-            linestyle="--" if _pruning(found[-1])["granularity"] == "filters" else "-",
-            label=name,
+        # Side by side on the page: curves that agree would hide one another.
+        aside = ScaledTranslation(
+            _ASIDE_IN * (index - (len(series) - 1) / 2), 0, figure.dpi_scale_trans
         )
-        axes.fill_between(
-            ratios,
-            [accuracy.low for accuracy in accuracies],
-            [accuracy.high for accuracy in accuracies],
-            color=colour,
-            alpha=0.12,
-            linewidth=0,
-        )
+        look = {
+            "color": COLOURS[index % len(COLOURS)],
+            "marker": MARKERS[index % len(MARKERS)],
+            "markeredgecolor": "white",
+            "markeredgewidth": 0.4,
+            "markersize": 5.5,
+            "transform": axes.transData + aside,
+        }
+        if _pruning(found[-1])["granularity"] == "filters":
+            look |= {"markerfacecolor": "white", "markeredgecolor": look["color"]}
+        handles[name] = _accuracy_curve(axes, found, look)
+    # Explicit transforms don't reach the limits of the axes.
+    axes.update_datalim([(0, 0), (1, 1)])
+    axes.set_xlim(-0.05, 1.05)
+    axes.set_ylim(bottom=0, top=1.03)
     axes.set_xlabel("pruning ratio (fraction of prunable weights or filters removed)")
     axes.set_ylabel("test accuracy")
     axes.set_title(f"What pruning costs ({_place_label(result.points, place)})")
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="band: 95 % Wilson interval")
+    title = (
+        "bars: 95 % Wilson interval\ndotted: nothing measured between\n"
+        "shifted sideways, so that all are seen"
+    )
+    legend(axes, handles, loc="center left", bbox_to_anchor=(1, 0.5), title=title, title_fontsize=8)
     return figure
+
+
+def _accuracy_curve(axes: Axes, found: Sequence[PointResult], look: dict[str, Any]) -> Any:
+    """Draw what was measured, with its intervals; a line in between is a guide to the eye."""
+    accuracies = [point.profile.accuracy for point in found]
+    values = [accuracy.value for accuracy in accuracies]
+    return axes.errorbar(
+        [_pruning(point)["ratio"] for point in found],
+        values,
+        yerr=[
+            [accuracy.value - accuracy.low for accuracy in accuracies],
+            [accuracy.high - accuracy.value for accuracy in accuracies],
+        ],
+        linestyle=":",
+        linewidth=0.9,
+        elinewidth=0.9,
+        **look,
+    )
 
 
 def latency_against_bandwidth(result: StudyResult) -> Figure | None:
@@ -102,10 +130,13 @@ def latency_against_bandwidth(result: StudyResult) -> Figure | None:
     if not any(len({_uplink_mbit(p) for p in found}) > 1 for found in cuts.values()):
         return None
     figure, (axes,) = new_figure(width_in=7.2)
+    handles: dict[str, Any] = {}
+    crossed: Counter[float] = Counter()
     for index, (cut, found) in enumerate(cuts.items()):
         found.sort(key=_uplink_mbit)
         style = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
-        _latency_curve(axes, found, cut, style)
+        handles[cut] = _latency_curve(axes, found, style)
+        _cross_overloaded(axes, found, style["color"], crossed)
     axes.set_xscale("log")
     axes.set_yscale("log")
     rates = sorted({_uplink_mbit(point) for point in points})
@@ -116,7 +147,9 @@ def latency_against_bandwidth(result: StudyResult) -> Figure | None:
     axes.set_xlabel("uplink rate / (Mbit/s)")
     axes.set_ylabel("95th percentile of sojourn time / ms")
     axes.set_title(f"Where to cut ({_pruning_label(_pruning(points[0]))})")
-    axes.legend(
+    legend(
+        axes,
+        handles,
         loc="center left",
         bbox_to_anchor=(1, 0.5),
         title="cut after\n(× at the top: overloaded;\nbars: 95 % t-interval)",
@@ -124,7 +157,7 @@ def latency_against_bandwidth(result: StudyResult) -> Figure | None:
     return figure
 
 
-def _latency_curve(axes: Axes, found: list[PointResult], cut: str, style: dict[str, Any]) -> None:
+def _latency_curve(axes: Axes, found: Sequence[PointResult], style: dict[str, Any]) -> Any:
     rates, values_ms, below_ms, above_ms = [], [], [], []
     for point in found:
         # A point that answered nothing has no latency to draw.
@@ -134,17 +167,26 @@ def _latency_curve(axes: Axes, found: list[PointResult], cut: str, style: dict[s
             values_ms.append(1e3 * latency.value)
             below_ms.append(1e3 * (latency.value - latency.low))
             above_ms.append(1e3 * (latency.high - latency.value))
-    axes.errorbar(rates, values_ms, yerr=[below_ms, above_ms], capsize=2, label=cut, **style)
-    overloaded = [_uplink_mbit(p) for p in found if isinstance(p.outcome, Unstable)]
-    axes.plot(
-        overloaded,
-        [0.98] * len(overloaded),
-        linestyle="none",
-        marker="x",
-        color=style["color"],
-        transform=axes.get_xaxis_transform(),
-        clip_on=False,
-    )
+    return axes.errorbar(rates, values_ms, yerr=[below_ms, above_ms], capsize=2, **style)
+
+
+def _cross_overloaded(
+    axes: Axes, found: Sequence[PointResult], colour: str, crossed: Counter[float]
+) -> None:
+    """Mark overloaded points at the top, those at one rate below each other."""
+    for point in found:
+        if isinstance(point.outcome, Unstable):
+            rate = _uplink_mbit(point)
+            axes.plot(
+                [rate],
+                [0.98 - 0.035 * crossed[rate]],
+                linestyle="none",
+                marker="x",
+                color=colour,
+                transform=axes.get_xaxis_transform(),
+                clip_on=False,
+            )
+            crossed[rate] += 1
 
 
 def _pruning(point: PointResult) -> dict[str, Any]:

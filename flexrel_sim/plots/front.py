@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from typing import Any, Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from flexrel_sim.metrics import METRICS
+from flexrel_sim.plots.labels import legend, place_labels
 from flexrel_sim.plots.style import COLOURS, GREY, new_figure
 from flexrel_sim.simulation import Summary
 from flexrel_sim.study.result import PointResult, StudyResult
@@ -23,15 +26,20 @@ _PANELS = ("uplink_bytes", "latency_p95_s")
 _SCALED = {"s": ("ms", 1e3), "J": ("mJ", 1e3)}
 
 
-# Shares of the width and height of a panel in which two labels would meet.
-_NEAR_ACROSS, _NEAR_UP = 0.06, 0.05
+# Share of the width and height of a panel in which two points share a label.
+_NEAR = 0.02
+
+_FRONT = "Pareto front (numbers: points of the table)"
+_DOMINATED = "dominated"
+_INFEASIBLE = "breaks a constraint"
 
 
 def pareto_front(result: StudyResult) -> Figure | None:
-    """Draw the first two objectives against accuracy, in the base environment.
+    """Draw the first two objectives against accuracy, in the headline's environment.
 
     The axis shows the accuracy that chose: that of the validation samples. The chosen point is
-    labelled with its accuracy on the test samples, which chose nothing.
+    labelled with its accuracy on the test samples, which chose nothing. What breaks a constraint
+    is a cross: it is on no front.
 
     Parameters
     ----------
@@ -46,47 +54,49 @@ def pareto_front(result: StudyResult) -> Figure | None:
     points = [point for point, _ in _simulated(result)]
     if len({point.profile.key for point in points}) < 2:
         return None
-    figure, panels = new_figure(panels=2, width_in=8.6)
+    figure, panels = new_figure(panels=2, width_in=8.6, height_in=4.4)
     costs = list(zip(panels, _costs(result), strict=True))
+    handles: dict[str, Any] = {}
     for axes, name in costs:
         unit, scale = _unit(name)
-        _scatter(axes, [p for p in points if not p.on_front], name, scale, GREY, "dominated")
-        _scatter(
-            axes,
-            [p for p in points if p.on_front],
-            name,
-            scale,
-            COLOURS[0],
-            "Pareto front (numbers: points of the table)",
-        )
-        if result.chosen is not None:
-            _ring(axes, result.chosen, name, scale)
-        _constraint_line(axes, result)
+        for kind, look in _LOOKS.items():
+            own = [point for point in points if _kind(point) == kind]
+            handles |= _scatter(axes, own, name, scale, kind, look)
+        handles |= _constraint_lines(axes, result, name, scale)
         axes.set_xlabel(METRICS[name].label + (f" / {unit}" if unit else ""))
         if name.startswith("latency"):
             _logarithmic(axes)
+        axes.margins(x=0.08)
     below = _focus(panels[0], points)
     for axes, name in costs:
-        # Now that the axes have their limits: what is near on the page shares a label.
-        _number_front(axes, [p for p in points if p.on_front], name)
+        if result.chosen is not None:
+            handles |= _ring(axes, result.chosen, name)
+    panels[0].set_ylabel(
+        "validation accuracy: it chose\n(95 % Wilson; the table has test accuracy)"
+    )
+    figure.suptitle(_title(result), x=0.01, ha="left", fontsize=9, fontweight="bold")
     if below:
-        panels[0].text(
-            0.01,
-            0.01,
-            f"{below} dominated points lie below",
-            transform=panels[0].transAxes,
-            fontsize=7,
-        )
-    panels[0].set_ylabel("validation accuracy (95 % Wilson)")
+        handles[f"({below} more points lie below)"] = Line2D([], [], linestyle="none")
+    legend(figure, handles, loc="outside lower center", ncols=3, fontsize=8)
+    for axes, name in costs:
+        # Now that the axes have their limits: what is one spot on the page shares a label.
+        _number_front(axes, points, name)
+    return figure
+
+
+def _kind(point: PointResult) -> str:
+    if point.on_front:
+        return _FRONT
+    return _DOMINATED if point.feasible else _INFEASIBLE
+
+
+def _title(result: StudyResult) -> str:
     objectives = ", ".join(
         f"{METRICS[name].label} ({better})"
         for name, better in result.scenario_file.scenario.objectives.items()
     )
-    title = textwrap.fill(f"Not beaten in all of: {objectives}", 90)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
-    handles, labels = panels[1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
-    return figure
+    where = f"; at {result.headline.name}" if len(result.environments) > 1 else ""
+    return textwrap.fill(f"Not beaten in all of: {objectives}{where}", 100)
 
 
 def _unit(name: str) -> tuple[str, float]:
@@ -153,22 +163,35 @@ def time_shares(result: StudyResult) -> Figure | None:
     axes.set_xlabel("mean time per request / ms (orange: waiting; parts of no time are left out)")
     mean_ms = 1e3 * point.outcome.metrics["latency_mean_s"].value
     cut = point.profile.operating_point["split"]["cut"]
-    by = f"cut {cut}" if not point.options else "cuts chosen at run time"
+    by = f"cut {cut}" if point.scenario.controller is None else "cuts chosen at run time"
     axes.set_title(f"Where {mean_ms:.1f} ms go (chosen point, {by})")
     return figure
 
 
+_LOOKS: Final[dict[str, dict[str, Any]]] = {
+    _INFEASIBLE: {"marker": "x", "color": GREY, "elinewidth": 0.5, "zorder": 1.5},
+    _DOMINATED: {"marker": "o", "color": GREY, "elinewidth": 0.7, "zorder": 2},
+    _FRONT: {"marker": "o", "color": COLOURS[0], "elinewidth": 0.9, "zorder": 3},
+}
+
+
 def _scatter(
-    axes: Axes, points: Sequence[PointResult], name: str, scale: float, colour: str, label: str
-) -> None:
-    if not points:
-        return
+    axes: Axes,
+    points: Sequence[PointResult],
+    name: str,
+    scale: float,
+    kind: str,
+    look: dict[str, Any],
+) -> dict[str, Any]:
+    """Draw points of one kind with their intervals, and give a handle for the legend."""
     spans = [
         (p.outcome.metrics[name], p.validation_accuracy)
         for p in points
         if isinstance(p.outcome, Summary) and name in p.outcome.metrics
     ]
-    axes.errorbar(
+    if not spans:
+        return {}
+    drawn = axes.errorbar(
         [scale * cost.value for cost, _ in spans],
         [accuracy.value for _, accuracy in spans],
         xerr=[
@@ -179,71 +202,84 @@ def _scatter(
             [accuracy.value - accuracy.low for _, accuracy in spans],
             [accuracy.high - accuracy.value for _, accuracy in spans],
         ],
-        fmt="o",
-        color=colour,
-        elinewidth=0.7,
-        alpha=0.9,
-        label=label,
-        zorder=2 if colour == GREY else 3,
+        linestyle="none",
+        **look,
     )
+    return {kind: drawn}
 
 
-def _constraint_line(axes: Axes, result: StudyResult) -> None:
-    bound = result.scenario_file.scenario.constraints.get("accuracy")
-    if bound is not None:
-        label = f"constraint: accuracy {bound.relation} {bound.bound:g}"
-        axes.axhline(bound.bound, color=COLOURS[2], linestyle=":", linewidth=1, label=label)
+def _constraint_lines(axes: Axes, result: StudyResult, name: str, scale: float) -> dict[str, Any]:
+    """Draw the bounds of what a panel shows: accuracy, and its cost."""
+    look: dict[str, Any] = {"color": COLOURS[2], "linestyle": ":", "linewidth": 1.2}
+    constraints = result.scenario_file.scenario.constraints
+    handles: dict[str, Any] = {}
+    for metric, line, factor in (
+        ("accuracy", axes.axhline, 1.0),
+        (name, axes.axvline, scale),
+    ):
+        bound = constraints.get(metric)
+        if bound is not None:
+            unit = _unit(metric)[0]
+            label = f"constraint: {METRICS[metric].label} {bound.relation} {factor * bound.bound:g}"
+            handles[f"{label} {unit}".rstrip()] = line(factor * bound.bound, **look)
+    return handles
 
 
 def _focus(axes: Axes, points: Sequence[PointResult]) -> int:
     """Give the axis to the front and what is near it; tell how many points are left below."""
+    # Accuracy ends at 1.
+    axes.set_ylim(top=min(axes.get_ylim()[1], 1.005))
     front = [p.validation_accuracy.low for p in points if p.on_front]
     if not front:
         return 0
-    bottom = min(front) - 0.08
-    axes.set_ylim(bottom=max(0.0, bottom))
+    bottom = max(0.0, min(front) - 0.08)
+    axes.set_ylim(bottom=bottom)
     return sum(p.validation_accuracy.value < bottom for p in points)
 
 
-def _number_front(axes: Axes, front: Sequence[PointResult], name: str) -> None:
+def _number_front(axes: Axes, points: Sequence[PointResult], name: str) -> None:
     """Write the front points' indices beside them, once per operating point.
 
-    Where labels would meet they are one, from left to right.
+    Points on one spot have one label, from left to right.
     """
     to_page = axes.transScale + axes.transLimits
-    _, scale = _unit(name)
+    places = {point.index: _place(point, name) for point in points}
     labels: list[tuple[tuple[float, float], tuple[float, float], list[tuple[float, int]]]] = []
-    for point in {p.profile.key: p for p in reversed(front)}.values():
-        if isinstance(point.outcome, Summary) and name in point.outcome.metrics:
-            cost = scale * point.outcome.metrics[name].value
-            place = (cost, point.validation_accuracy.value)
-            across, up = to_page.transform(place)
-            for _, (left, low), indices in labels:
-                if abs(across - left) < _NEAR_ACROSS and abs(up - low) < _NEAR_UP:
-                    indices.append((across, point.index))
-                    break
-            else:
-                labels.append((place, (across, up), [(across, point.index)]))
-    for place, _, indices in labels:
-        axes.annotate(
-            ", ".join(str(index) for _, index in sorted(indices)),
-            place,
-            xytext=(5, 4),
-            textcoords="offset points",
-            fontsize=7,
-            color=COLOURS[0],
-        )
+    front = {p.profile.key: p for p in reversed(points) if p.on_front}
+    for point in front.values():
+        place = places[point.index]
+        if place is None:
+            continue
+        across, up = to_page.transform(place)
+        for _, (left, low), indices in labels:
+            if abs(across - left) < _NEAR and abs(up - low) < _NEAR:
+                indices.append((across, point.index))
+                break
+        else:
+            labels.append((place, (across, up), [(across, point.index)]))
+    written = [
+        (place, ", ".join(str(index) for _, index in sorted(indices)))
+        for place, _, indices in labels
+    ]
+    drawn = [place for place in places.values() if place is not None]
+    place_labels(axes, written, drawn, fontsize=7, color=COLOURS[0])
 
 
-def _ring(axes: Axes, point: PointResult, name: str, scale: float) -> None:
-    outcome = point.outcome
-    if not isinstance(outcome, Summary) or name not in outcome.metrics:
-        return
-    x = scale * outcome.metrics[name].value
+def _place(point: PointResult, name: str) -> tuple[float, float] | None:
+    """Give where a point is drawn, if it has what the panel shows."""
+    if not isinstance(point.outcome, Summary) or name not in point.outcome.metrics:
+        return None
+    return _unit(name)[1] * point.outcome.metrics[name].value, point.validation_accuracy.value
+
+
+def _ring(axes: Axes, point: PointResult, name: str) -> dict[str, Any]:
+    place = _place(point, name)
+    if place is None:
+        return {}
     test = point.profile.accuracy
-    axes.plot(
-        [x],
-        [point.validation_accuracy.value],
+    (ring,) = axes.plot(
+        [place[0]],
+        [place[1]],
         marker="o",
         markersize=12,
         markerfacecolor="none",
@@ -251,5 +287,7 @@ def _ring(axes: Axes, point: PointResult, name: str, scale: float) -> None:
         markeredgewidth=1.8,
         linestyle="none",
         zorder=4,
-        label=f"chosen: test accuracy {test.value:.3f} [{test.low:.3f}, {test.high:.3f}]",
+        # Whole, also at the edge of the axes.
+        clip_on=False,
     )
+    return {f"chosen: test accuracy {test.value:.3f} [{test.low:.3f}, {test.high:.3f}]": ring}

@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 import pytest
+from matplotlib.figure import Figure
 
 import flexrel_sim
 from flexrel_sim.plots import (
@@ -8,6 +11,8 @@ from flexrel_sim.plots import (
     pareto_front,
     time_shares,
 )
+from flexrel_sim.plots.labels import place_labels
+from flexrel_sim.plots.style import new_figure
 from flexrel_sim.simulation import Summary, Unstable
 
 
@@ -16,8 +21,20 @@ def study(workspace):
     return flexrel_sim.run("study.yaml", "out", workers=1).result
 
 
-def labels(axes):
-    return axes.get_legend_handles_labels()[1]
+def labels(drawn):
+    made = drawn.legends if isinstance(drawn, Figure) else [drawn.get_legend()]
+    return [text.get_text() for one in made for text in one.get_texts()]
+
+
+def with_cuts_renamed(study, names):
+    points = []
+    for point in study.points:
+        sections = point.profile.operating_point
+        cut = names.get(sections["split"]["cut"], sections["split"]["cut"])
+        renamed = {**sections, "split": {**sections["split"], "cut": cut}}
+        profile = replace(point.profile, operating_point=renamed)
+        points.append(replace(point, profile=profile))
+    return replace(study, points=tuple(points))
 
 
 def test_accuracy_has_a_curve_per_criterion_through_the_dense_network(study):
@@ -54,7 +71,47 @@ def test_the_front_marks_the_chosen_point_with_its_test_accuracy(study):
         ring = next(line for line in axes.get_lines() if line.get_markersize() == 12)
         assert ring.get_xdata()[0] == scale * chosen.outcome.metrics[name].value
         assert ring.get_ydata()[0] == chosen.profile.validation_accuracy.value
-        assert f"{chosen.profile.accuracy.value:.3f}" in ring.get_label()
+        # Whole, also where it passes the edge of the axes.
+        assert not ring.get_clip_on()
+    (told,) = [text for text in labels(figure) if text.startswith("chosen: ")]
+    assert f"test accuracy {chosen.profile.accuracy.value:.3f}" in told
+
+
+def test_the_front_says_whose_accuracy_it_shows_and_in_which_environment(study):
+    figure = pareto_front(study)
+    shown = figure.axes[0].get_ylabel()
+    assert "validation accuracy" in shown
+    assert "the table has test accuracy" in shown
+    assert f"at {study.headline.name}" in figure.get_suptitle().replace("\n", " ")
+    assert figure.axes[0].get_ylim()[1] < 1.01
+
+
+def test_what_breaks_a_constraint_is_a_cross_and_not_on_the_front(study):
+    broken = [p for p in study.headline_points if isinstance(p.outcome, Summary) and not p.feasible]
+    kept = [p for p in study.headline_points if p.feasible and not p.on_front]
+    assert broken
+    assert kept
+    figure = pareto_front(study)
+    assert {"breaks a constraint", "dominated"} < set(labels(figure))
+    for axes in figure.axes:
+        drawn = {
+            marker: sorted(y for line in axes.get_lines() for y in ys(line, marker))
+            for marker in ("x", "o")
+        }
+        assert drawn["x"] == sorted(p.validation_accuracy.value for p in broken)
+
+
+def ys(line, marker):
+    return line.get_ydata() if line.get_marker() == marker else []
+
+
+def test_a_bound_on_a_cost_is_a_line_in_its_panel(workspace):
+    bounds = {"latency_p95_s": "<= 0.15", "accuracy": ">= 0.3"}
+    run = flexrel_sim.run("study.yaml", "bounds", {"constraints": bounds}, workers=1)
+    figure = pareto_front(run.result)
+    assert any("sojourn time <= 150 ms" in text for text in labels(figure))
+    lines = [line for line in figure.axes[1].get_lines() if line.get_linestyle() == ":"]
+    assert [150.0, 150.0] in [list(line.get_xdata()) for line in lines]
 
 
 def test_labels_of_the_front_name_each_of_its_points_once_and_do_not_meet(study):
@@ -64,9 +121,9 @@ def test_labels_of_the_front_name_each_of_its_points_once_and_do_not_meet(study)
     wanted = sorted(p.index for p in front.values())
     assert wanted
     for axes in figure.axes:
-        labels = [text for text in axes.texts if "dominated" not in text.get_text()]
-        assert sorted(int(n) for text in labels for n in text.get_text().split(", ")) == wanted
-        boxes = [text.get_window_extent() for text in labels]
+        numbers = list(axes.texts)
+        assert sorted(int(n) for text in numbers for n in text.get_text().split(", ")) == wanted
+        boxes = [text.get_window_extent() for text in numbers]
         for index, box in enumerate(boxes):
             assert not any(box.overlaps(other) for other in boxes[index + 1 :])
 
@@ -79,6 +136,52 @@ def test_the_front_shows_the_costs_that_the_objectives_name(workspace):
         "share of requests late or without answer",
         "edge compute energy per request / mJ",
     ]
+
+
+def test_labels_keep_clear_of_each_other_and_of_points_where_there_is_room():
+    figure, (axes,) = new_figure()
+    places = [(0.5, 0.5), (0.52, 0.5), (0.5, 0.52), (0.02, 0.98), (0.98, 0.02)]
+    axes.plot(*zip(*places, strict=True), "o", linestyle="none")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    place_labels(axes, [(place, f"{i}, {i + 10}") for i, place in enumerate(places)], places)
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    frame = axes.get_window_extent()
+    for index, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[index + 1 :])
+        assert not any(box.contains(*axes.transData.transform(place)) for place in places)
+        assert frame.x0 <= box.x0
+        assert box.x1 <= frame.x1
+
+
+def test_names_that_start_with_an_underscore_are_in_the_legend(study):
+    names = {"pool1": "_relu", "server": "_server"}
+    (axes,) = latency_against_bandwidth(with_cuts_renamed(study, names)).axes
+    assert set(labels(axes)) == {"_server", "_relu", "edge"}
+
+
+def test_the_time_is_of_the_chosen_cut_unless_a_controller_chose(study):
+    (axes,) = time_shares(study).axes
+    cut = study.chosen.profile.operating_point["split"]["cut"]
+    assert f"(chosen point, cut {cut})" in axes.get_title("left")
+
+
+def test_the_time_of_a_controllers_point_is_of_several_cuts(workspace):
+    controller = {"policy": "static", "options": [{"split.cut": "pool1"}, {"split.cut": "edge"}]}
+    run = flexrel_sim.run("small.yaml", "out", {"controller": controller}, workers=1)
+    (axes,) = time_shares(run.result).axes
+    assert "cuts chosen at run time" in axes.get_title("left")
+
+
+def test_curves_that_agree_stand_side_by_side_and_nothing_is_drawn_as_measured_between(study):
+    (axes,) = accuracy_against_ratio(study).axes
+    figure_lines = [line for line in axes.get_lines() if line.get_marker() != "None"]
+    assert len(figure_lines) == 2
+    first, second = (line.get_transform().transform((0.5, 0.5))[0] for line in figure_lines)
+    assert 1 < abs(first - second) < 5
+    assert {line.get_linestyle() for line in figure_lines} == {":"}
+    assert "nothing measured between" in axes.get_legend().get_title().get_text()
 
 
 def test_the_parts_of_the_time_sum_to_the_mean(study):
