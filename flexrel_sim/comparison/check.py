@@ -10,7 +10,7 @@ from flexrel_sim.comparison.schema import ComparisonScenario, Entry, Pair, Track
 from flexrel_sim.comparison.settings import merged, takes_part, theirs
 from flexrel_sim.datasets import DatasetInfo, open_dataset
 from flexrel_sim.errors import CheckpointError, DatasetError, Fault, ScenarioError
-from flexrel_sim.measure.data_check import data_faults
+from flexrel_sim.measure.data_check import data_faults, unseen_class_faults
 from flexrel_sim.measure.pruning_check import Tell, network_faults, pruning_faults
 from flexrel_sim.networks import CardFile, load_card, outline, training_dataset
 from flexrel_sim.scenario import YamlSource, did_you_mean, load_model, read_yaml
@@ -135,7 +135,8 @@ def _pair_faults(
         return source.fault(place, rule, value, remedy)
 
     data = found.scenario.data.model_copy(update={"deployment": pair.deployment})
-    return data_faults(data, card_file, own or trained_on, tell)
+    unseen = unseen_class_faults(data, card_file, tell)
+    return unseen or data_faults(data, card_file, own or trained_on, tell)
 
 
 def _entry_teller(entry_at: int, source: YamlSource) -> Tell:

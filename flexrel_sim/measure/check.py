@@ -10,7 +10,12 @@ from pathlib import Path
 from flexrel_sim.datasets import DatasetInfo, open_dataset
 from flexrel_sim.errors import CheckpointError, DatasetError, Fault, ScenarioError
 from flexrel_sim.measure.codec_check import bottleneck_of, codec_faults
-from flexrel_sim.measure.data_check import data_faults
+from flexrel_sim.measure.data_check import (
+    data_faults,
+    needs_calibration,
+    with_used_calibration,
+)
+from flexrel_sim.measure.draw_check import draw_warnings
 from flexrel_sim.measure.pruning_check import (
     Tell,
     network_faults,
@@ -88,7 +93,8 @@ def check(scenario_file: ScenarioFile[Scenario]) -> Checked:
             continue
         own, named = _recipe_dataset(card_file, opened), point.scenario.data.dataset
         dataset = opened(named, scenario_file.folder) if named is not None else own
-        faults += data_faults(point.scenario.data, card_file, dataset, tell)
+        calibrates = needs_calibration(point.scenario)
+        faults += data_faults(point.scenario.data, card_file, dataset, tell, calibrates=calibrates)
         tunes = pruning.schedule.fine_tuning.epochs > 0
         if tunes and own is not None:
             faults += _tuning_faults(pruning, card_file, own, tell)
@@ -102,10 +108,15 @@ def check(scenario_file: ScenarioFile[Scenario]) -> Checked:
         target = target_of(point.scenario, scenario_file.folder, tell, faults)
         if not faults and isinstance(dataset, DatasetInfo):
             trained_on = own if tunes and isinstance(own, DatasetInfo) else None
-            spec = make_spec(point.scenario, card_file, dataset, trained_on, target=target)
+            scenario = with_used_calibration(point.scenario, dataset)
+            outputs = card_file.card.architecture.classes
+            checked.warnings += draw_warnings(
+                scenario, dataset, outputs, tell, trained=dataset == own
+            )
+            spec = make_spec(scenario, card_file, dataset, trained_on, target=target)
             found = bottleneck_of(spec, scenario_file.folder, tell, faults)
             checked.specs.append(
-                make_spec(point.scenario, card_file, dataset, trained_on, found) if found else spec
+                make_spec(scenario, card_file, dataset, trained_on, found) if found else spec
             )
     if faults:
         raise ScenarioError(faults)
