@@ -16,7 +16,7 @@ from flexrel_sim.errors import (
     MissingDatasetError,
     ScenarioError,
 )
-from flexrel_sim.measure.data_check import data_faults
+from flexrel_sim.measure.data_check import data_faults, unseen_class_faults
 from flexrel_sim.measure.pruning_check import Tell, network_faults, pruning_faults
 from flexrel_sim.networks import (
     CardFile,
@@ -178,7 +178,8 @@ def _pair_faults(
         return source.fault(place, rule, value, remedy)
 
     data = found.scenario.data.model_copy(update={"deployment": pair.deployment})
-    return data_faults(data, card_file, own or trained_on, tell)
+    unseen = unseen_class_faults(data, card_file, tell)
+    return unseen or data_faults(data, card_file, own or trained_on, tell)
 
 
 def _is_known(card_file: CardFile) -> bool:

@@ -3,6 +3,7 @@
 from flexrel_sim.datasets.catalogue import DATASETS
 from flexrel_sim.datasets.deployment import SEVERITIES, corrupted
 from flexrel_sim.datasets.info import DatasetInfo
+from flexrel_sim.datasets.inspection import Inspection, inspect_draw
 from flexrel_sim.datasets.opened import open_dataset
 from flexrel_sim.datasets.split import (
     EvaluationSamples,
@@ -18,11 +19,13 @@ __all__ = [
     "SEVERITIES",
     "DatasetInfo",
     "EvaluationSamples",
+    "Inspection",
     "Samples",
     "corrupted",
     "evaluation_samples",
     "held_out",
     "held_out_count",
+    "inspect_draw",
     "open_dataset",
     "train_samples",
 ]

@@ -41,7 +41,7 @@ class DatasetInfo:
     image_shape
         Channels, height, width.
     classes
-        Number of classes.
+        Number of classes: the largest label and one. A user's own data need not show all of them.
     train_samples, held_out_samples
         Sizes of the part that training sees, and of the part that it never sees.
     read

@@ -140,7 +140,7 @@ def _labels(where: str, labels: Array) -> NDArray[np.int64]:
         raise DatasetError(f"{where}: must have the shape (samples,), got {labels.shape}; {remedy}")
     if labels.dtype.kind not in "iu":
         raise DatasetError(
-            f"{where}: must be integers, 0 to classes - 1, got {labels.dtype};"
+            f"{where}: must be integers, the places of classes from 0, got {labels.dtype};"
             " save labels.astype(int)"
         )
     return labels.astype(np.int64)

@@ -16,11 +16,14 @@ from flexrel_sim.scenario.data_sections import Balance, DeploymentSection
 
 __all__ = [
     "EvaluationSamples",
+    "Part",
     "Samples",
+    "drawn_rows",
     "evaluation_samples",
     "held_out",
     "held_out_count",
     "train_count",
+    "train_part",
     "train_samples",
 ]
 
@@ -63,7 +66,7 @@ class EvaluationSamples:
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """A part of a dataset: rows of the arrays it is read into, and where these arrays start."""
 
     images: Images
@@ -72,6 +75,7 @@ class _Part:
     first: int
 
     def samples(self, rows: NDArray[np.int64]) -> Samples:
+        """Give some rows as samples."""
         return Samples(scaled(self.images[rows]), self.labels[rows], rows + self.first)
 
 
@@ -98,7 +102,7 @@ def train_samples(dataset: str | DatasetInfo, count: int | None = None) -> Sampl
         If there are fewer than `count`.
     """
     info = _info(dataset)
-    part = _train_part(info)
+    part = train_part(info)
     if count is None:
         return part.samples(part.rows)
     if count > part.rows.size:
@@ -170,6 +174,40 @@ def evaluation_samples(  # noqa: PLR0913 - three parts, how they are drawn, and 
     DatasetError
         If the held-out part, or what it has of the deployed classes, is smaller than their sum.
     """
+    sizes = (calibration, validation, test)
+    part, draws = drawn_rows(dataset, sizes, seed, deployment, balance=balance)
+    samples = (part.samples(draw) for draw in draws)
+    given = deployment or DeploymentSection()
+    return EvaluationSamples(*(_deployed(one, given, seed) for one in samples))
+
+
+def drawn_rows(
+    dataset: str | DatasetInfo,
+    sizes: tuple[int, int, int],
+    seed: int,
+    deployment: DeploymentSection | None = None,
+    *,
+    balance: Balance = "natural",
+) -> tuple[Part, tuple[NDArray[np.int64], ...]]:
+    """Choose calibration, validation and test rows, without their images.
+
+    Parameters
+    ----------
+    dataset, seed, deployment, balance
+        As in `evaluation_samples`.
+    sizes
+        How many of each.
+
+    Returns
+    -------
+    part, rows
+        The held-out part, and rows of its arrays, rising.
+
+    Raises
+    ------
+    DatasetError
+        As there.
+    """
     info = _info(dataset)
     part = _held_out_part(info)
     deployment = deployment or DeploymentSection()
@@ -177,18 +215,16 @@ def evaluation_samples(  # noqa: PLR0913 - three parts, how they are drawn, and 
     if deployment.classes is not None:
         rows = rows[np.isin(part.labels[rows], deployment.classes)]
         of_classes = f" of the classes {sorted(deployment.classes)}"
-    wanted = calibration + validation + test
+    wanted = sum(sizes)
     if wanted > rows.size:
         raise DatasetError(
             f"{info.name}: has {rows.size} held-out samples{of_classes}, not {wanted}"
         )
     ordered = _in_proportion(rows, part.labels, seed)
-    bounds = np.cumsum([calibration, validation, test])
-    first, *others, left = np.split(ordered, bounds)
+    first, *others, left = np.split(ordered, np.cumsum(sizes))
     if balance == "classes":
-        first = _evenly(np.concatenate([first, left]), part.labels)[:calibration]
-    draws = (part.samples(np.sort(draw)) for draw in (first, *others))
-    return EvaluationSamples(*(_deployed(samples, deployment, seed) for samples in draws))
+        first = _evenly(np.concatenate([first, left]), part.labels)[: sizes[0]]
+    return part, tuple(np.sort(draw) for draw in (first, *others))
 
 
 def _deployed(samples: Samples, deployment: DeploymentSection, seed: int) -> Samples:
@@ -253,17 +289,18 @@ def _ranks(classes: NDArray[np.int64]) -> NDArray[np.int64]:
     return ranks
 
 
-def _train_part(info: DatasetInfo) -> _Part:
+def train_part(info: DatasetInfo) -> Part:
+    """Give the rows that training sees."""
     images, labels = read_part(info, "train")
     own = info.read_held_out is not None
-    return _Part(images, labels, np.arange(labels.size) if own else _halves(labels)[0], 0)
+    return Part(images, labels, np.arange(labels.size) if own else _halves(labels)[0], 0)
 
 
-def _held_out_part(info: DatasetInfo) -> _Part:
+def _held_out_part(info: DatasetInfo) -> Part:
     images, labels = read_part(info, "held-out")
     if info.read_held_out is None:
-        return _Part(images, labels, _halves(labels)[1], 0)
-    return _Part(images, labels, np.arange(labels.size), info.train_samples)
+        return Part(images, labels, _halves(labels)[1], 0)
+    return Part(images, labels, np.arange(labels.size), info.train_samples)
 
 
 def _halves(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -272,7 +309,8 @@ def _halves(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.in
     train, rest = [], []
     for label in np.unique(labels):
         of_class = rng.permutation(np.flatnonzero(labels == label))
-        count = round(_TRAIN_SHARE * of_class.size)
+        # One sample alone would be learned, and tell nothing.
+        count = round(_TRAIN_SHARE * of_class.size) if of_class.size > 1 else 0
         train.append(of_class[:count])
         rest.append(of_class[count:])
     return np.sort(np.concatenate(train)), np.sort(np.concatenate(rest))

@@ -16,7 +16,13 @@ from flexrel_sim.errors import (
     ScenarioError,
 )
 from flexrel_sim.measure.codec_check import bottleneck_of, codec_faults
-from flexrel_sim.measure.data_check import data_faults, missing_data
+from flexrel_sim.measure.data_check import (
+    data_faults,
+    missing_data,
+    needs_calibration,
+    with_used_calibration,
+)
+from flexrel_sim.measure.draw_check import draw_warnings
 from flexrel_sim.measure.factory_check import unseen_warning
 from flexrel_sim.measure.pruning_check import (
     Tell,
@@ -116,7 +122,8 @@ def check(
         missing = missing_data(point.scenario.data, card_file, dataset, tuned_on, tell)
         (faults if need_data else checked.warnings).extend(missing)
         dataset, own = _known(dataset), _known(own)
-        faults += data_faults(point.scenario.data, card_file, dataset, tell)
+        calibrates = needs_calibration(point.scenario)
+        faults += data_faults(point.scenario.data, card_file, dataset, tell, calibrates=calibrates)
         if tunes and own is not None:
             faults += _tuning_faults(pruning, card_file, own, tell)
         unseen = card_file.is_code and card_file.built is None
@@ -135,10 +142,15 @@ def check(
         target = target_of(point.scenario, scenario_file.folder, tell, faults)
         if not faults and not unseen and isinstance(dataset, DatasetInfo):
             trained_on = own if tunes and isinstance(own, DatasetInfo) else None
-            spec = make_spec(point.scenario, card_file, dataset, trained_on, target=target)
+            scenario = with_used_calibration(point.scenario, dataset)
+            outputs = card_file.card.architecture.classes
+            checked.warnings += draw_warnings(
+                scenario, dataset, outputs, tell, trained=dataset == own
+            )
+            spec = make_spec(scenario, card_file, dataset, trained_on, target=target)
             found = bottleneck_of(spec, scenario_file.folder, tell, faults)
             checked.specs.append(
-                make_spec(point.scenario, card_file, dataset, trained_on, found) if found else spec
+                make_spec(scenario, card_file, dataset, trained_on, found) if found else spec
             )
     if faults:
         raise ScenarioError(faults)

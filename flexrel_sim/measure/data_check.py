@@ -6,9 +6,15 @@ from flexrel_sim.datasets import DatasetInfo, held_out_count
 from flexrel_sim.errors import DatasetError, Fault, MissingDatasetError
 from flexrel_sim.measure.pruning_check import Tell
 from flexrel_sim.networks import CardFile
-from flexrel_sim.scenario.schema import DataSection
+from flexrel_sim.scenario.schema import DataSection, Scenario
 
-__all__ = ["data_faults", "missing_data"]
+__all__ = [
+    "data_faults",
+    "missing_data",
+    "needs_calibration",
+    "unseen_class_faults",
+    "with_used_calibration",
+]
 
 Opening = DatasetInfo | DatasetError | None
 
@@ -44,7 +50,12 @@ def missing_data(
 
 
 def data_faults(
-    data: DataSection, card_file: CardFile, info: DatasetInfo | DatasetError | None, tell: Tell
+    data: DataSection,
+    card_file: CardFile,
+    info: DatasetInfo | DatasetError | None,
+    tell: Tell,
+    *,
+    calibrates: bool = True,
 ) -> list[Fault]:
     """Find what is wrong with a data section for its network.
 
@@ -59,6 +70,8 @@ def data_faults(
         neither names one.
     tell
         Makes a fault at a key.
+    calibrates
+        Whether calibration samples are used at all, as `needs_calibration` says.
 
     Returns
     -------
@@ -79,10 +92,58 @@ def data_faults(
         own = repr(card.training.dataset) if card.training else "images like those"
         remedy = f"use {own}, which it was trained on"
         faults.append(tell("data.dataset", rule, list(info.image_shape), remedy))
-    if info.classes != card.architecture.classes:
-        rule = f"must have the {card.architecture.classes} classes of {card.name!r}"
-        faults.append(tell("data.dataset", rule, info.classes, "use the network's own dataset"))
-    return faults + (_class_faults(data, info, tell) or _count_faults(data, info, tell))
+    outputs = card.architecture.classes
+    if info.classes > outputs:
+        rule = f"must have labels below {outputs}, the places of the outputs of {card.name!r}"
+        faults.append(
+            tell("data.dataset", rule, info.classes - 1, "use data of the network's classes")
+        )
+    return faults + (
+        _class_faults(data, info, tell) or _count_faults(data, info, tell, calibrates=calibrates)
+    )
+
+
+def unseen_class_faults(data: DataSection, card_file: CardFile, tell: Tell) -> list[Fault]:
+    """Refuse fewer calibration samples than classes, where a warning would be seen by nobody."""
+    classes = data.deployment.classes
+    shown = card_file.card.architecture.classes if classes is None else len(classes)
+    if data.calibration >= shown:
+        return []
+    rule = (
+        f"must be at least {shown}, to show each of the {shown} classes: pruning would remove the"
+        " answer of a class that it doesn't see"
+    )
+    remedy = "ask for more, or name the classes that occur in deployment.classes"
+    return [tell("data.calibration", rule, data.calibration, remedy)]
+
+
+def needs_calibration(scenario: Scenario) -> bool:
+    """Tell whether a point looks at calibration samples: to prune, or to choose channels."""
+    codec = scenario.codec
+    chooses = codec.channels < 1 and codec.image is None and scenario.split.cut != "edge"
+    return scenario.pruning.prunes or chooses
+
+
+def with_used_calibration(scenario: Scenario, info: DatasetInfo) -> Scenario:
+    """Leave out calibration samples that are not used, where there are not so many."""
+    data = scenario.data
+    if needs_calibration(scenario) or not data.calibration:
+        return scenario
+    if data.calibration + data.validation + data.test <= _available(data, info):
+        # Kept: validation and test are then the samples of the points that do prune.
+        return scenario
+    return scenario.model_copy(update={"data": data.model_copy(update={"calibration": 0})})
+
+
+def _available(data: DataSection, info: DatasetInfo) -> int:
+    classes = data.deployment.classes
+    if classes is None:
+        return info.held_out_samples
+    try:
+        return held_out_count(info, classes)
+    except MissingDatasetError:
+        # How many samples those classes have is known from the files only.
+        return info.held_out_samples
 
 
 def _class_faults(data: DataSection, info: DatasetInfo, tell: Tell) -> list[Fault]:
@@ -97,26 +158,19 @@ def _class_faults(data: DataSection, info: DatasetInfo, tell: Tell) -> list[Faul
     return faults
 
 
-def _count_faults(data: DataSection, info: DatasetInfo, tell: Tell) -> list[Fault]:
-    classes, available = data.deployment.classes, info.held_out_samples
-    if classes is not None:
-        try:
-            available = held_out_count(info, classes)
-        except MissingDatasetError:
-            # How many samples those classes have is known from the files only.
-            available = info.held_out_samples
-        except DatasetError as error:
-            return [tell("data.dataset", str(error))]
+def _count_faults(
+    data: DataSection, info: DatasetInfo, tell: Tell, *, calibrates: bool
+) -> list[Fault]:
+    classes = data.deployment.classes
+    try:
+        available = _available(data, info)
+    except DatasetError as error:
+        return [tell("data.dataset", str(error))]
     faults = []
-    shown = info.classes if classes is None else len(classes)
-    if data.calibration < shown:
-        rule = (
-            f"must be at least {shown}, to show each of the {shown} classes: pruning would remove"
-            " the answer of a class that it doesn't see"
-        )
-        remedy = "ask for more, or name the classes that occur in data.deployment.classes"
-        faults.append(tell("data.calibration", rule, data.calibration, remedy))
-    wanted = data.calibration + data.validation + data.test
+    if calibrates and not data.calibration:
+        rule = "must be at least 1: what is pruned or sent is chosen on calibration samples"
+        faults.append(tell("data.calibration", rule, 0, "ask for 200, say"))
+    wanted = data.calibration * calibrates + data.validation + data.test
     if wanted > available:
         those = "" if classes is None else f" and are of the classes {sorted(classes)}"
         rule = (

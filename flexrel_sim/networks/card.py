@@ -48,7 +48,7 @@ class Training(Section):
     """Dataset whose training part the network sees; it never sees the held-out part. A name, or
     the path of an `.npz`, an IDX folder or an image folder, relative to the card."""
     samples: int | None = Field(None, ge=1)
-    """How many of its samples, class by class; all when absent."""
+    """How many of its samples, with the classes as frequent as in all; all when absent."""
     epochs: int = Field(ge=1)
     """Passes over the training part."""
     batch_size: int = Field(ge=1)
@@ -222,17 +222,21 @@ def training_faults(card_file: CardFile, info: DatasetInfo) -> list[Fault]:
     Returns
     -------
     list of Fault
-        On the lines of the card: other images or classes, or fewer training samples.
+        On the lines of the card: other images, more classes, or fewer training samples.
     """
     recipe, architecture = card_file.card.training, card_file.card.architecture
     assert recipe is not None  # noqa: S101 - a card without one names no dataset
     faults = []
-    if (list(info.image_shape), info.classes) != (architecture.input_shape, architecture.classes):
+    fits = list(info.image_shape) == architecture.input_shape
+    if not fits or info.classes > architecture.classes:
         rule = (
             f"must take the images {list(info.image_shape)} and have the {info.classes} classes of"
             f" {recipe.dataset!r}, got {architecture.input_shape} and {architecture.classes}"
         )
         faults.append(card_file.fault("architecture", rule, remedy="change it, or the dataset"))
+    if not info.train_samples:
+        rule = f"has no samples to train on in {recipe.dataset!r}: a class of one is held out"
+        faults.append(card_file.fault("training.dataset", rule, remedy="add some"))
     if recipe.samples is not None and recipe.samples > info.train_samples:
         rule = f"must be at most {info.train_samples}, the training samples of {recipe.dataset!r}"
         faults.append(card_file.fault("training.samples", rule, recipe.samples, "ask for fewer"))

@@ -63,7 +63,7 @@ class FineTuningSection(Section):
     epochs: int = Field(0, ge=0, le=1000)
     """Passes over the training samples after each step of the schedule; 0 does none."""
     samples: int | None = Field(None, ge=1)
-    """Training samples used, class by class; all of the recipe's when absent."""
+    """Training samples used, the classes as frequent as in all; the recipe's when absent."""
     batch_size: int = Field(64, ge=1)
     """Samples per step."""
     learning_rate: float = Field(5e-4, gt=0)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flexrel_sim.datasets import fashion, held_out
+from flexrel_sim.datasets import DATASETS, fashion, held_out
 from flexrel_sim.errors import DatasetError, ScenarioError
 from flexrel_sim.measure import Checked, check
 from flexrel_sim.scenario import load_scenario
@@ -114,9 +114,9 @@ def test_a_users_dataset_is_opened_once_for_all_points(
 
 
 def test_what_is_wrong_with_a_users_dataset_is_a_fault_on_its_line(folder: Path) -> None:
-    np.savez(folder / "own.npz", images=random_images(20, (8, 8)), labels=np.arange(20) % 10 + 1)
+    np.savez(folder / "own.npz", images=random_images(20, (8, 8)), labels=np.arange(20) % 10 - 1)
     (fault,) = faults(folder, data("dataset: own.npz"))
-    assert fault.startswith(f"FILE:6: data.dataset: {folder / 'own.npz'}: must have the labels 0 ")
+    assert fault.startswith(f"FILE:6: data.dataset: {folder / 'own.npz'}: must have labels that ")
     (fault,) = faults(folder, data("dataset: none.npz"))
     assert fault.startswith(f"FILE:6: data.dataset: {folder / 'none.npz'}: must be an .npz file")
 
@@ -194,15 +194,115 @@ def test_a_single_class_may_be_deployed(folder: Path) -> None:
     ("deployment", "classes"),
     [("seed: 0", 10), ("deployment: {classes: [1, 2, 3]}", 3)],
 )
-def test_fewer_calibration_samples_than_classes_are_a_fault(
+def test_classes_that_calibration_does_not_show_are_a_warning_if_it_is_used(
     folder: Path, deployment: str, classes: int
 ) -> None:
     count = ("calibration: 30", f"calibration: {classes - 1}")
-    (fault,) = faults(folder, data(deployment), count)
-    assert fault.startswith(f"FILE:3: data.calibration: must be at least {classes}, to show each")
-    assert f", got {classes - 1}; ask for more, or name the classes that occur in " in fault
-    enough = ("calibration: 30", f"calibration: {classes}")
-    assert checked(folder, data(deployment), enough).specs
+    (warning,) = checked(folder, data(deployment), count).warnings
+    shows = f"data.calibration: shows {classes - 1} of the {classes} classes, and not "
+    assert shows in str(warning)
+    assert f", got {classes - 1}; ask for more, or name the classes that occur" in str(warning)
+    unused = ("ratio: 0.5", "ratio: 0")
+    assert checked(folder, data(deployment), count, unused).warnings == []
+    assert checked(folder, data(deployment)).warnings == []
+
+
+def test_no_calibration_is_asked_for_where_nothing_is_pruned_or_chosen(folder: Path) -> None:
+    none, unpruned = ("calibration: 30", "calibration: 0"), ("ratio: 0.5", "ratio: 0")
+    (spec,) = checked(folder, none, unpruned).specs
+    assert spec.scenario.data.calibration == 0
+    (fault,) = faults(folder, none)
+    assert fault.startswith("FILE:3: data.calibration: must be at least 1: what is pruned or sent")
+    channels = ("pruning: {ratio: 0.5}", "codec: {channels: 0.5}")
+    (fault,) = faults(folder, none, channels)
+    assert fault.startswith("FILE:3: data.calibration: must be at least 1: ")
+
+
+def test_calibration_samples_that_are_not_used_are_left_out_where_there_are_none(
+    folder: Path,
+) -> None:
+    unpruned = ("ratio: 0.5", "ratio: 0")
+    most = ("test: 50", f"test: {DATASETS['digits'].held_out_samples - 40}")
+    (spec,) = checked(folder, most, unpruned).specs
+    assert spec.scenario.data.calibration == spec.operating_point["data"]["calibration"] == 0
+    # Where there is room they stay, so that validation and test are those of what is pruned.
+    (spec,) = checked(folder, unpruned).specs
+    assert spec.scenario.data.calibration == 30
+    (fault,) = faults(folder, most)
+    assert "calibration + validation + test must be at most 719" in fault
+
+
+def own_of(folder: Path, labels: np.ndarray, **images: np.ndarray) -> tuple[str, str]:
+    held = images.get("images", random_images(len(labels), (8, 8)))
+    np.savez(folder / "own.npz", images=held, labels=labels)
+    return data("dataset: own.npz")
+
+
+def test_labels_are_places_of_outputs_and_need_not_show_them_all(folder: Path) -> None:
+    sparse = own_of(folder, np.array([1, 4, 9] * 100))
+    (warning,) = checked(folder, sparse).warnings
+    assert "data.calibration: shows 3 of the 10 classes, and not 0, 2, 3, 5, 6, 7, 8: " in str(
+        warning
+    )
+    assert checked(folder, sparse, ("ratio: 0.5", "ratio: 0")).warnings == []
+    (fault,) = faults(folder, own_of(folder, np.array([1, 4, 10] * 100)))
+    assert fault.startswith("FILE:6: data.dataset: must have labels below 10, the places of the ou")
+    assert ", got 10; " in fault
+
+
+def test_a_part_without_a_class_that_is_held_out_is_a_warning(folder: Path) -> None:
+    labels = np.array([0] * 300 + [1] * 2 + list(range(2, 10)) * 30)
+    told = [str(one) for one in checked(folder, own_of(folder, labels)).warnings]
+    assert any(
+        "test: holds no sample of 1 of the 10 classes that are held out, 1: " in one for one in told
+    )
+
+
+def test_a_calibration_that_cannot_be_balanced_is_a_warning(folder: Path) -> None:
+    labels = np.array([*range(10)] * 4 + [3] * 500)
+    own = own_of(folder, labels)
+    balanced = ("workload:", "calibration: {balance: classes}\nworkload:")
+    told = [str(one) for one in checked(folder, own, balanced).warnings]
+    assert any(
+        "calibration.balance: can't be met: validation and test leave" in one for one in told
+    )
+    assert not any("calibration.balance" in str(one) for one in checked(folder, own).warnings)
+
+
+def test_images_that_are_in_several_parts_are_a_warning_with_their_number(folder: Path) -> None:
+    labels = np.arange(1000) % 10
+    repeated = own_of(folder, labels, images=random_images(10, (8, 8))[labels])
+    told = [str(one) for one in checked(folder, repeated).warnings]
+    assert len(told) == 2
+    assert (
+        "40 of the 40 validation images and 50 of the 50 test images are byte for byte in"
+        in told[0]
+    )
+    assert "40 validation images are 10 different ones and 50 test images are 10 diff" in told[1]
+    assert checked(folder, own_of(folder, labels)).warnings == []
+
+
+def test_what_training_saw_counts_only_if_the_network_was_trained_on_it(folder: Path) -> None:
+    """Of every image there are two, one of which training saw."""
+    labels = np.arange(400) % 10
+    images = random_images(400, (8, 8))
+    np.savez(
+        folder / "own.npz", x_train=images, y_train=labels, x_test=images[::-1], y_test=labels[::-1]
+    )
+    assert checked(folder, data("dataset: own.npz")).warnings == []
+    card = CARD_YAML.replace("dataset: digits", "dataset: own.npz")
+    write_checkpoint(folder, CHECKPOINT, card)
+    (warning,) = checked(folder).warnings
+    assert "40 of the 40 validation images and 50 of the 50 test images" in str(warning)
+
+
+def test_images_of_one_value_are_a_warning_with_their_number(folder: Path) -> None:
+    labels = np.arange(300) % 10
+    images = random_images(300, (8, 8))
+    rest = images * (labels != 3)[:, None, None]
+    images[:] = np.arange(300).astype(np.uint8).reshape(-1, 1, 1) // 2 + rest
+    told = [str(one) for one in checked(folder, own_of(folder, labels, images=images)).warnings]
+    assert any("holds images of one value everywhere: 12 of 120; look" in one for one in told)
 
 
 def test_more_samples_than_the_deployed_classes_have_are_a_fault_with_their_number(

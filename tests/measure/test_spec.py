@@ -82,7 +82,10 @@ WITH_EFFECT = {
     "calibration": ({}, {"data": {"calibration": 31}}),
     "validation": ({}, {"data": {"validation": 41}}),
     "test": ({}, {"data": {"test": 51}}),
-    "balance of calibration": ({}, {"calibration": {"balance": "classes"}}),
+    "balance of calibration": (
+        pruning(HALF),
+        pruning(HALF) | {"calibration": {"balance": "classes"}},
+    ),
     "seed of samples": ({}, {"data": {"seed": 1}}),
 }
 
@@ -105,7 +108,7 @@ def test_cuts_and_codecs_share_a_pruned_network_and_nothing_else_does(
     tiny: CardFile, name: str
 ) -> None:
     first, second = WITH_EFFECT[name]
-    shared = not {"pruning", "data"} & (first.keys() | second.keys())
+    shared = not {"pruning", "data", "calibration"} & (first.keys() | second.keys())
     keys = {spec_of(tiny, **sections).network_key for sections in (first, second)}
     assert (len(keys) == 1) == shared
 
