@@ -16,7 +16,7 @@ from typing import Final
 
 from flexrel_sim.errors import Fault, FlexRelError, InputError, ScenarioError, one_line
 
-__all__ = ["demand_file", "parsing", "reading", "reason_of"]
+__all__ = ["demand_file", "is_file", "is_folder", "is_there", "parsing", "reading", "reason_of"]
 
 _MISTAKES: Final = (NameError, ImportError, AssertionError, NotImplementedError)
 """What no file can cause: it is this package that is wrong, and it must not be told otherwise."""
@@ -91,6 +91,29 @@ def demand_file(file: Path) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "is a pipe, a socket or a device, and no file", str(file))
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether a path leads to a regular file; one that can be no path leads nowhere."""
+    return stat.S_ISREG(_mode(path))
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether a path leads to a folder; one that can be no path leads nowhere."""
+    return stat.S_ISDIR(_mode(path))
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether a path leads to anything; one that can be no path leads nowhere."""
+    return _mode(path) != 0
+
+
+def _mode(path: Path) -> int:
+    # Path.is_file raises if a name is too long, or a folder on the way is closed.
+    try:
+        return path.stat().st_mode
+    except (OSError, ValueError):
+        return 0
 
 
 def reason_of(error: Exception) -> str:

@@ -74,7 +74,7 @@ def train(card: Path, force: bool) -> None:
 @click.option("--channels", required=True, type=click.IntRange(1), help="Channels that are sent.")
 @click.option("--stride", default=1, type=click.IntRange(1), help="Keep one pixel in so many.")
 @click.option("--epochs", default=20, type=click.IntRange(1, 10_000), help="Passes.")
-@click.option("--seed", default=0, type=click.IntRange(0), help="Seed of training.")
+@click.option("--seed", default=0, type=click.IntRange(0, 2**63 - 1), help="Seed of training.")
 def train_bottleneck(
     scenario: Path, file: Path, channels: int, stride: int, epochs: int, seed: int
 ) -> None:

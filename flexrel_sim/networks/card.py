@@ -14,8 +14,9 @@ from flexrel_sim.datasets import DatasetInfo, open_dataset
 from flexrel_sim.errors import CheckpointError, DatasetError, Fault, ScenarioError
 from flexrel_sim.networks.architectures import ARCHITECTURES, Architecture
 from flexrel_sim.networks.packaged import PACKAGED, packaged_file
-from flexrel_sim.reading import reading
+from flexrel_sim.reading import is_file, reading
 from flexrel_sim.scenario import Section, YamlSource, load_model, read_yaml
+from flexrel_sim.scenario.section import SEED_MAX
 
 __all__ = [
     "Card",
@@ -47,7 +48,7 @@ class Training(Section):
     """Initial step size."""
     weight_decay: float = Field(0.0, ge=0)
     """Decoupled weight decay."""
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, le=SEED_MAX)
     """Seed of the initial weights, the order of samples and the dropout."""
 
 
@@ -244,7 +245,7 @@ def checkpoint_file(card_file: CardFile) -> Path:
     if record is None:
         remedy = train if card.training else "record its file and sha256, or add a training section"
         raise CheckpointError(f"{card_file.file}: checkpoint: is not recorded; {remedy}")
-    if not file.is_file():
+    if not is_file(file):
         remedy = f"restore it, or {train}" if card.training else "restore it"
         raise CheckpointError(f"{file}: checkpoint: is missing; {remedy}")
     if sha256_of(file) != record.sha256:
