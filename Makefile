@@ -2,14 +2,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
+FUZZ_EXAMPLES ?= 20000
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test fuzz lint bench lock clean
 
 demo: .venv/installed
 	$(BIN)/flexrel-sim run scenarios/quickstart.yaml
 
 test: .venv/installed
 	$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term
+
+# For hours: other examples every time, so many of each kind. A failure prints how to see it again.
+fuzz: .venv/installed
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/fuzz -n $(WORKERS) --hypothesis-profile=fuzz
 
 # Docstrings are checked by ruff: D (numpydoc sections) and D417 (every parameter documented).
 lint: .venv/installed

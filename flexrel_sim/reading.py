@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +19,11 @@ from flexrel_sim.errors import Fault, FlexRelError, InputError, ScenarioError, o
 
 __all__ = ["demand_file", "is_file", "is_folder", "is_there", "parsing", "reading", "reason_of"]
 
-_MISTAKES: Final = (NameError, ImportError, AssertionError, NotImplementedError)
-"""What no file can cause: it is this package that is wrong, and it must not be told otherwise."""
+_MISTAKES: Final = (NameError, ImportError)
+"""What no file can cause: code is wrong, or missing, and it must not be told otherwise."""
+
+_MISTAKES_OF_OURS: Final = (AssertionError, NotImplementedError)
+"""What libraries raise of damaged files, too: a mistake where this package raised it."""
 
 _EXPECTED: Final = (OSError, ValueError, EOFError, SyntaxError)
 """What parsers raise on purpose; anything else is named by its class."""
@@ -81,6 +85,8 @@ def parsing(refused: Callable[[Exception], FlexRelError]) -> Iterator[None]:
     except (FlexRelError, *_MISTAKES):
         raise
     except Exception as error:
+        if isinstance(error, _MISTAKES_OF_OURS) and _is_of_ours(error):
+            raise
         raise refused(error) from error
 
 
@@ -128,6 +134,12 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, _EXPECTED):
         return f"can't be read: {reason}"
     return f"can't be read: {type(error).__name__}: {reason}"
+
+
+def _is_of_ours(error: Exception) -> bool:
+    """Tell whether it was raised in a function of this package."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", "")).startswith("flexrel_sim.")
 
 
 def _line_of(error: Exception) -> int:

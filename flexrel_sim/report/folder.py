@@ -76,6 +76,10 @@ def result_folder(target: Path, own: Iterable[str] = _OWN_NAMES) -> Iterator[Pat
         raise InputError(
             f"{target}: can't be made: {error.strerror}; give another with -o"
         ) from None
+    except RuntimeError:
+        # How Path.resolve tells a loop before Python 3.13.
+        rule = "can't be made: it is a loop of symbolic links"
+        raise InputError(f"{target}: {rule}; give another with -o") from None
     try:
         partial.chmod(0o755)
         yield partial

@@ -44,11 +44,14 @@ COMMANDS = [
 ]
 
 
+BOTTLENECK = ("train-bottleneck", "scenario.yaml", "-o", "n.yaml")
+
+
 @pytest.fixture
 def here(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (place / "binary").write_bytes(bytes(range(256)))
     (place / "latin1.yaml").write_bytes("name: réseau\n".encode("latin-1"))
-    (place / "deep.yaml").write_text("a: " + "[" * 20_000)
+    (place / "deep.yaml").write_text("a: " + "[" * 500)
     (place / "huge.yaml").write_text(f"name: x\nedge: {{count: {'9' * 5000}}}\n")
     (place / "card.yaml").write_text(CARD_YAML)
     save_profile(make_profile(), place / "profile")
@@ -97,9 +100,8 @@ def test_what_is_no_profile_is_refused(here: Path, name: str) -> None:
         (("run",), "Missing argument"),
         (("unknown",), "No such command"),
         (("link", "scenario.yaml", "--payload", "-1"), "is not in the range"),
-        (("train-bottleneck", "scenario.yaml", "-o", "n.yaml", "--channels", "2", "--seed", str(2**64)),
-         "is not in the range"),
-        (("train-bottleneck", "scenario.yaml", "-o", "n.yaml", "--channels", "1e3"), "is not a valid"),
+        ((*BOTTLENECK, "--channels", "2", "--seed", str(2**64)), "is not in the range"),
+        ((*BOTTLENECK, "--channels", "1e3"), "is not a valid"),
     ],
     ids=lambda value: str(value)[:40],
 )  # fmt: skip
@@ -128,9 +130,6 @@ def test_options_that_can_not_be_are_refused(here: Path, words: tuple[str, ...],
         ('name="\\ud800"', "must be path=value"),
         ('model.network="a\\0b"', "a\\x00b"),
         ("model.network=" + "a" * 300, "--set model.network: must be the card of a network"),
-        ("data.dataset=" + "a" * 300, "--set data.dataset: "),
-        ("edge.device=" + "a" * 300 + ".yaml", "--set edge.device: "),
-        ("edge.device=loop", "--set edge.device: "),
         ("=1", "--set =1: (none): must be path=value"),
         ("nothing", "must be path=value"),
         ("a=" + "[" * 20_000, "must be path=value"),
@@ -144,6 +143,14 @@ def test_settings_that_can_not_be_are_refused(
     refused(call(command, "scenario.yaml", "--set", setting), told)
 
 
+@pytest.mark.parametrize("name", ["a" * 300 + ".yaml", "loop", "loop.yaml", "fifo", "nul\\0.yaml"])
+@pytest.mark.parametrize("path", ["edge.device", "server.device", "edge.radio", "data.dataset"])
+def test_files_that_can_not_be_are_refused_by_the_option_that_names_them(
+    here: Path, path: str, name: str
+) -> None:
+    refused(call("run", "scenario.yaml", "--set", f'{path}="{name}"'), f"--set {path}: ")
+
+
 @pytest.mark.parametrize("seed", [2**63, 2**64, 10**30])
 def test_a_seed_of_more_bits_than_generators_take_is_refused(here: Path, seed: int) -> None:
     (here / "seed.yaml").write_text(CARD_YAML.replace("seed: 0", f"seed: {seed}"))
@@ -152,9 +159,9 @@ def test_a_seed_of_more_bits_than_generators_take_is_refused(here: Path, seed: i
 
 def test_a_place_that_can_not_be_written_is_told_in_a_line(here: Path) -> None:
     (here / "link.yaml").write_text("uplink: 5 Mbit/s\ndownlink: 5 Mbit/s\n")
-    for place in ("loop/x.png", "empty/x.png", "none/x.png", "a" * 300 + ".png"):
-        refused(call("link", "link.yaml", "-o", place), "can't be written")
-    for place in ("loop", "empty", "empty/x"):
-        refused(call("link", "link.yaml", "--traces", place), "can't be written")
-        result = call("simulate", "profile", "scenario.yaml", "-o", place)
+    for output in ("loop/x.png", "empty/x.png", "none/x.png", "a" * 300 + ".png"):
+        refused(call("link", "link.yaml", "-o", output), "can't be written")
+    for output in ("loop", "empty", "empty/x"):
+        refused(call("link", "link.yaml", "--traces", output), "can't be written")
+        result = call("simulate", "profile", "scenario.yaml", "-o", output)
         assert result.exit_code == 2, (result.output, result.exception)
