@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
+FUZZ_EXAMPLES ?= 20000
 
-.PHONY: demo test test-hidden lint bench lock clean
+.PHONY: demo test test-hidden fuzz lint bench lock clean
 
 demo: .venv/installed
 	$(BIN)/flexrel-sim run scenarios/quickstart.yaml
@@ -15,6 +16,10 @@ test: .venv/installed
 test-hidden: .venv/installed
 	FLEXREL_HIDE=fashion-mnist $(BIN)/pytest -n $(WORKERS) tests/datasets tests/comparison \
 		tests/cli/test_app.py tests/test_shipped.py::test_every_shipped_scenario_is_right
+
+# For hours: other examples every time, so many of each kind. A failure prints how to see it again.
+fuzz: .venv/installed
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/fuzz -n $(WORKERS) --hypothesis-profile=fuzz
 
 # Docstrings are checked by ruff: D (numpydoc sections) and D417 (every parameter documented).
 lint: .venv/installed

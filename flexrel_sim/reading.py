@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +17,13 @@ from typing import Final
 
 from flexrel_sim.errors import Fault, FlexRelError, InputError, ScenarioError, one_line
 
-__all__ = ["demand_file", "parsing", "reading", "reason_of"]
+__all__ = ["demand_file", "is_file", "is_folder", "is_there", "parsing", "reading", "reason_of"]
 
-_MISTAKES: Final = (NameError, ImportError, AssertionError, NotImplementedError)
-"""What no file can cause: it is this package that is wrong, and it must not be told otherwise."""
+_MISTAKES: Final = (NameError, ImportError)
+"""What no file can cause: code is wrong, or missing, and it must not be told otherwise."""
+
+_MISTAKES_OF_OURS: Final = (AssertionError, NotImplementedError)
+"""What libraries raise of damaged files, too: a mistake where this package raised it."""
 
 _EXPECTED: Final = (OSError, ValueError, EOFError, SyntaxError)
 """What parsers raise on purpose; anything else is named by its class."""
@@ -81,6 +85,8 @@ def parsing(refused: Callable[[Exception], FlexRelError]) -> Iterator[None]:
     except (FlexRelError, *_MISTAKES):
         raise
     except Exception as error:
+        if isinstance(error, _MISTAKES_OF_OURS) and _is_of_ours(error):
+            raise
         raise refused(error) from error
 
 
@@ -91,6 +97,29 @@ def demand_file(file: Path) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "is a pipe, a socket or a device, and no file", str(file))
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether a path leads to a regular file; one that can be no path leads nowhere."""
+    return stat.S_ISREG(_mode(path))
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether a path leads to a folder; one that can be no path leads nowhere."""
+    return stat.S_ISDIR(_mode(path))
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether a path leads to anything; one that can be no path leads nowhere."""
+    return _mode(path) != 0
+
+
+def _mode(path: Path) -> int:
+    # Path.is_file raises if a name is too long, or a folder on the way is closed.
+    try:
+        return path.stat().st_mode
+    except (OSError, ValueError):
+        return 0
 
 
 def reason_of(error: Exception) -> str:
@@ -105,6 +134,12 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, _EXPECTED):
         return f"can't be read: {reason}"
     return f"can't be read: {type(error).__name__}: {reason}"
+
+
+def _is_of_ours(error: Exception) -> bool:
+    """Tell whether it was raised in a function of this package."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", "")).startswith("flexrel_sim.")
 
 
 def _line_of(error: Exception) -> int:

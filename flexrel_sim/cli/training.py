@@ -79,7 +79,7 @@ def train(card: Path, force: bool, allow_factory: tuple[str, ...]) -> None:
 @click.option("--channels", required=True, type=click.IntRange(1), help="Channels that are sent.")
 @click.option("--stride", default=1, type=click.IntRange(1), help="Keep one pixel in so many.")
 @click.option("--epochs", default=20, type=click.IntRange(1, 10_000), help="Passes.")
-@click.option("--seed", default=0, type=click.IntRange(0), help="Seed of training.")
+@click.option("--seed", default=0, type=click.IntRange(0, 2**63 - 1), help="Seed of training.")
 @allow_factory_option
 def train_bottleneck(  # noqa: PLR0913, PLR0917 - one per option of the command
     scenario: Path,

@@ -26,6 +26,7 @@ from flexrel_sim.networks import (
     outline,
     training_dataset,
 )
+from flexrel_sim.reading import is_file
 from flexrel_sim.scenario import YamlSource, did_you_mean, load_model, read_yaml
 from flexrel_sim.scenario.source import KeyPath
 
@@ -145,7 +146,7 @@ def _pair_faults(
 ) -> list[Fault]:
     """Read a pair's card and open its data, and say what is wrong with them."""
     path, key = found.file.parent / pair.network, ("pairs", index, "network")
-    if not path.is_file():
+    if not is_file(path):
         remedy = "give the path of a card, relative to this file"
         return [source.fault(key, "must be the card of a network", str(path), remedy)]
     try:

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from flexrel_sim.scenario import Section
 from flexrel_sim.scenario.schema import DataSection, DeploymentSection, PruningSection
+from flexrel_sim.scenario.section import SEED_MAX
 
 __all__ = [
     "Claim",
@@ -91,7 +92,7 @@ class ComparisonScenario(Section):
     """Names the result folder."""
     pairs: list[Pair] = Field(min_length=1)
     """Networks and their deployments."""
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=2)
+    seeds: list[Annotated[int, Field(ge=0, le=SEED_MAX)]] = Field(min_length=2)
     """Training seeds; the interval is over them."""
     data: DataSection = DataSection()
     """Samples of every pair; its deployment is the pair's."""

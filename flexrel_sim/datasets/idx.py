@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexrel_sim.errors import DatasetError
-from flexrel_sim.reading import reading
+from flexrel_sim.reading import is_file, reading
 
 __all__ = ["find_idx", "idx_names", "read_idx"]
 
@@ -54,7 +54,7 @@ def find_idx(folder: Path, part: str, content: str) -> Path | None:
         As in `idx_names`.
     """
     paths = (folder / name for name in idx_names(part, content))
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if is_file(path)), None)
 
 
 def read_idx(file: Path, dimensions: int) -> NDArray[np.uint8]:

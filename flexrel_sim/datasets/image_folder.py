@@ -12,7 +12,7 @@ from PIL import Image
 
 from flexrel_sim.datasets.info import RawDataset, RawParts
 from flexrel_sim.errors import DatasetError, one_line
-from flexrel_sim.reading import demand_file, parsing
+from flexrel_sim.reading import demand_file, is_folder, parsing
 
 __all__ = ["image_files", "read_image_folder"]
 
@@ -86,14 +86,14 @@ def _parts(folder: Path) -> tuple[Path, Path | None]:
             f"{folder}: must have no folders but 'train' and 'test', got {others} beside them;"
             " move them elsewhere"
         )
-    return train, test if test.is_dir() else None
+    return train, test if is_folder(test) else None
 
 
 def _folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
+    if not is_folder(folder):
         return []
     paths = (path for path in folder.iterdir() if not path.name.startswith("."))
-    return sorted(path for path in paths if path.is_dir())
+    return sorted(path for path in paths if is_folder(path))
 
 
 def _classes(part: Path) -> list[str]:

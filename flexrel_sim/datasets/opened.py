@@ -17,7 +17,7 @@ from flexrel_sim.datasets.info import DatasetInfo, RawDataset, RawParts
 from flexrel_sim.datasets.npz import read_npz
 from flexrel_sim.datasets.split import train_count
 from flexrel_sim.errors import DatasetError
-from flexrel_sim.reading import reading
+from flexrel_sim.reading import is_file, is_folder, is_there, reading
 from flexrel_sim.scenario.suggest import did_you_mean
 
 __all__ = ["open_dataset"]
@@ -93,16 +93,16 @@ class _Form:
 
 
 def _form(name: str, path: Path) -> _Form:
-    if path.is_file() and path.suffix.lower() == ".npz":
+    if is_file(path) and path.suffix.lower() == ".npz":
         return _Form(lambda file: [file], read_npz)
-    if path.is_dir():
+    if is_folder(path):
         if any(find_idx(path, *file) for file in _IDX_FILES):
             return _Form(_idx_files, _read_idx_folder)
         # Pillow is imported by those who have image files.
         from flexrel_sim.datasets import image_folder  # noqa: PLC0415
 
         return _Form(image_folder.image_files, image_folder.read_image_folder)
-    if path.exists():
+    if is_there(path):
         raise DatasetError(f"{path}: must be {_FORMS}, got another file; convert it to one of them")
     if Path(name).name != name or Path(name).suffix:
         raise DatasetError(

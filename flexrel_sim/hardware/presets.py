@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
+from flexrel_sim.reading import is_file
 from flexrel_sim.scenario import Section, did_you_mean, read_yaml
 
 __all__ = ["found", "shipped"]
@@ -51,6 +52,6 @@ def found(
     if name in presets:
         return presets[name]
     file = folder / name
-    if file.suffix in (".yaml", ".yml") and file.is_file():
+    if file.suffix in (".yaml", ".yml") and is_file(file):
         return read(file)
     raise LookupError(f"{did_you_mean(name, presets)}, or the path of a {what}'s .yaml file")

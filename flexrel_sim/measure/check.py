@@ -42,6 +42,7 @@ from flexrel_sim.networks import (
     outline,
     training_faults,
 )
+from flexrel_sim.reading import is_file
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile, did_you_mean
 from flexrel_sim.scenario.schema import PruningSection
 
@@ -169,7 +170,7 @@ class _Teller:
 
 def _card(file: Path, consent: Consent | None, tell: Tell, faults: list[Fault]) -> CardFile | None:
     path = "model.network"
-    if not file.is_file():
+    if not is_file(file):
         known = [str(card.name) for card in sorted(file.parent.glob("*.yaml"))]
         remedy = "give the path of a card, relative to this file"
         near = f"{remedy}; {did_you_mean(file.name, known)}" if known else remedy

@@ -8,6 +8,7 @@ from flexrel_sim.errors import CheckpointError, Fault, ScenarioError
 from flexrel_sim.measure.pruning_check import Tell
 from flexrel_sim.measure.spec import MeasureSpec
 from flexrel_sim.networks.bottleneck_card import BottleneckFile, load_bottleneck_card
+from flexrel_sim.reading import is_file
 from flexrel_sim.scenario import Scenario
 
 __all__ = ["bottleneck_of", "codec_faults"]
@@ -98,7 +99,7 @@ def bottleneck_of(
         return None
     file = folder / named
     remedy = "train one with 'flexrel-sim train-bottleneck'"
-    if not file.is_file():
+    if not is_file(file):
         faults.append(tell(path, "must be the card of a bottleneck", str(file), remedy))
         return None
     try:

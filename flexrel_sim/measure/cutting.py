@@ -13,6 +13,7 @@ from flexrel_sim.networks import CardFile, Consent, load_card
 from flexrel_sim.networks.build import build_network, built_network, load_network
 from flexrel_sim.partition import cut_table, trace
 from flexrel_sim.placement import CutTable
+from flexrel_sim.reading import is_file
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile
 from flexrel_sim.threads import one_thread
 
@@ -59,7 +60,7 @@ def scenario_cuts(
                 raise WorkError(f"{spec.card_file.file}: can't be pruned: {error}") from None
             return cut_table(trace(network), torch.zeros(1, *_image(spec.card_file)))
     file = scenario_file.folder / scenario.model.network
-    if not file.is_file():
+    if not is_file(file):
         remedy = "give the path of a card, relative to this file"
         fault = base.fault(
             base.points[0], "model.network", "must be the card of a network", str(file), remedy

@@ -14,6 +14,7 @@ from flexrel_sim.networks import Consent, load_card
 from flexrel_sim.networks.build import load_network, weights_of
 from flexrel_sim.networks.weights import listed
 from flexrel_sim.partition import count, trace
+from flexrel_sim.reading import is_file
 
 __all__ = ["Update", "earlier_version", "update_between"]
 
@@ -56,7 +57,7 @@ def earlier_version(card: Path, consent: Consent | None = None) -> nn.Module:
     ScenarioError, CheckpointError
         If card or checkpoint are faulty.
     """
-    if not card.is_file():
+    if not is_file(card):
         raise InputError(f"{card}: is no card; name the .yaml beside the earlier version")
     if card.suffix == ".safetensors":
         raise InputError(f"{card}: is a checkpoint; name its card, {card.with_suffix('.yaml')}")

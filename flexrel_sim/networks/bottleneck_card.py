@@ -11,7 +11,9 @@ from pydantic import Field
 from flexrel_sim.errors import CheckpointError
 from flexrel_sim.files import write_whole
 from flexrel_sim.networks.card import CheckpointRecord, sha256_of
+from flexrel_sim.reading import is_file
 from flexrel_sim.scenario import Section, load_model
+from flexrel_sim.scenario.section import SEED_MAX
 
 __all__ = [
     "BottleneckCard",
@@ -31,7 +33,7 @@ class BottleneckTraining(Section):
     """Samples per step."""
     learning_rate: float = Field(0.003, gt=0)
     """Initial step size."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=SEED_MAX)
     """Seed of the initial weights and of the order of samples."""
 
 
@@ -91,7 +93,7 @@ def load_bottleneck_card(file: Path) -> BottleneckFile:
     """
     found = BottleneckFile(file, load_model(BottleneckCard, file))
     weights, remedy = found.checkpoint, "train it again with 'flexrel-sim train-bottleneck'"
-    if not weights.is_file():
+    if not is_file(weights):
         raise CheckpointError(f"{weights}: is missing; {remedy}")
     if sha256_of(weights) != found.card.checkpoint.sha256:
         raise CheckpointError(f"{weights}: is not the checkpoint that {file} records; {remedy}")

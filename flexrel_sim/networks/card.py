@@ -21,8 +21,9 @@ from flexrel_sim.errors import (
 from flexrel_sim.networks.architectures import ARCHITECTURES, Architecture, Factory
 from flexrel_sim.networks.consent import Consent
 from flexrel_sim.networks.packaged import PACKAGED, packaged_file
-from flexrel_sim.reading import reading
+from flexrel_sim.reading import is_file, reading
 from flexrel_sim.scenario import Section, YamlSource, load_model, read_yaml
+from flexrel_sim.scenario.section import SEED_MAX
 
 if TYPE_CHECKING:
     from flexrel_sim.networks.outline import Built
@@ -57,7 +58,7 @@ class Training(Section):
     """Initial step size."""
     weight_decay: float = Field(0.0, ge=0)
     """Decoupled weight decay."""
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, le=SEED_MAX)
     """Seed of the initial weights, the order of samples and the dropout."""
 
 
@@ -297,7 +298,7 @@ def checkpoint_file(card_file: CardFile) -> Path | None:
         if isinstance(architecture, Factory):
             remedy += "; where the factory loads its weights, say architecture.trained: true"
         raise CheckpointError(f"{card_file.file}: checkpoint: is not recorded; {remedy}")
-    if not file.is_file():
+    if not is_file(file):
         remedy = f"restore it, or {train}" if card.training else "restore it"
         raise CheckpointError(f"{file}: checkpoint: is missing; {remedy}")
     if sha256_of(file) != record.sha256:

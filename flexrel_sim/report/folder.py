@@ -69,6 +69,10 @@ def result_folder(target: Path, mark: str) -> Iterator[Path]:
             raise InputError(
                 f"{target}: can't be made: {error.strerror}; give another with -o"
             ) from None
+        except RuntimeError:
+            # How Path.resolve tells a loop before Python 3.13.
+            rule = "can't be made: it is a loop of symbolic links"
+            raise InputError(f"{target}: {rule}; give another with -o") from None
         yield place.new
         write_sums(place.new)
         _swap(place, mark)

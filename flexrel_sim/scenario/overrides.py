@@ -91,9 +91,10 @@ def _drop_emptied(data: dict[str, Any], emptied: list[dict[str, Any]]) -> None:
     """Take out the grids of which pinning left nothing; an empty one of the user's stays."""
     sweep = data.get("sweep")
     gone = {id(grid) for grid in emptied}
-    if isinstance(sweep, list):
+    if isinstance(sweep, list) and sweep:
         # A grid keeps its place, so that the lines of the others stay right.
         data["sweep"] = [PINNED if id(grid) in gone else grid for grid in sweep]
-    pinned = id(sweep) in gone or (sweep and data["sweep"] == [PINNED] * len(sweep))
-    if pinned:
+        if all(grid is PINNED for grid in data["sweep"]):
+            del data["sweep"]
+    elif id(sweep) in gone:
         del data["sweep"]

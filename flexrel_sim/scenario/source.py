@@ -141,6 +141,14 @@ class _Loader(yaml.SafeLoader):
             return self.DEFAULT_SCALAR_TAG
         return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
 
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        # Composing is slow: a file of some MB must not be read to its end to be refused. A key and
+        # its value are two nodes.
+        self.composed = getattr(self, "composed", 0) + 1
+        if self.composed > 2 * _NODES_MAX + 1:
+            raise ValueError(f"has more than {_NODES_MAX:,} nodes")
+        return super().compose_node(parent, index)
+
     def construct_object(self, node: Any, deep: bool = False) -> Any:
         try:
             return _plain(super().construct_object(node, deep))

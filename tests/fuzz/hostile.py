@@ -17,10 +17,12 @@ class Raw(str):
 
 VALUES: list[Any] = [
     None, True, False, 0, -1, 1, 2, 0.5, -0.0, 1e308, -1e308, 5e-324, 10**15, 2**31, 2**63, 2**64,
-    -(2**63), math.nan, math.inf, -math.inf, "", " ", "\0", "a\nb", "\ud800", "\u202e", "x" * 10_000,
+    -(2**63), math.nan, math.inf, -math.inf, "", " ", "\0", "a\nb", "\ud800", "\u202e",
+    "x" * 10_000,
     "nan", "inf", "1e308 GB", "1e-400 s", "1e400 bit/s", "-5 ms", "5 ms", "1 Mbit/s", "0 bit/s",
     "9" * 5000 + " s", "10 GB", "1e6 s", "1e15 bit/s", "= 1", ">= nan", ">= 1e400", "<= -0", "auto",
-    "best", "edge", "server", "none", "..", "/", "/dev/zero", "fifo", "loop", "folder", "nul\0.yaml",
+    "best", "edge", "server", "none", "..", "/", "/dev/zero", "fifo", "loop", "folder",
+    "nul\0.yaml",
     "é" * 200, "a" * 300 + ".yaml", "tiny.yaml", "scenario.yaml", "os:system", [], {}, [[]], [None],
     {"": None}, {"from": 1, "to": 2, "steps": 3}, {"from": "1 s", "to": "1e308 s", "steps": 10_000},
     {"from": 5e-324, "to": 1e308, "steps": 7, "scale": "log"}, [0.5, 0.5], ["x", "x"], [1, "1"],

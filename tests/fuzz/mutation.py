@@ -5,7 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-__all__ = ["mutated"]
+from hypothesis import strategies as st
+
+__all__ = ["RNGS", "mutated"]
+
+# A seed and not Hypothesis's own Random: what is drawn may hang on bytes of a library.
+RNGS = st.integers(0, 2**64 - 1).map(random.Random)
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:

@@ -20,7 +20,7 @@ from flexrel_sim.study import check_all, simulate_study
 from tests.builders import make_profile
 from tests.fuzz.bounded import result_or_refusal
 from tests.fuzz.hostile import VALUES, mutated_data, yaml_text
-from tests.fuzz.mutation import mutated
+from tests.fuzz.mutation import RNGS, mutated
 from tests.fuzz.place import SYSTEM
 
 SHIPPED = Path(__file__).parents[2] / "scenarios"
@@ -81,14 +81,14 @@ def written(place: Path, text: str | bytes) -> Path:
     return file
 
 
-@given(rng=st.randoms(use_true_random=False))
+@given(rng=RNGS)
 def test_a_changed_scenario_is_checked_or_refused(place: Path, rng: random.Random) -> None:
     text = yaml_text(mutated_data(rng.choice(honest()), rng, honest()))
     file = written(place, text)
     result_or_refusal(lambda: check_all(load_scenario(file)), str(place))
 
 
-@given(rng=st.randoms(use_true_random=False))
+@given(rng=RNGS)
 def test_a_changed_system_is_simulated_or_refused(place: Path, rng: random.Random) -> None:
     text = yaml_text(mutated_data(rng.choice(honest()[-2:]), rng, honest()))
     file = written(place, text)
@@ -149,7 +149,7 @@ def test_an_option_is_taken_or_refused(
     result_or_refusal(load, str(place), "--set")
 
 
-@given(rng=st.randoms(use_true_random=False))
+@given(rng=RNGS)
 def test_a_changed_comparison_is_checked_or_refused(place: Path, rng: random.Random) -> None:
     file = written(place, yaml_text(mutated_data(yaml.safe_load(COMPARISON), rng, honest())))
     result_or_refusal(lambda: load_comparison(file), str(place))

@@ -153,6 +153,20 @@ def test_a_value_that_is_not_of_its_tag_is_refused(tmp_path: Path, value: str) -
     assert "YAML" in refusal(tmp_path, f"a: {value}\n")
 
 
+def test_a_file_of_more_nodes_than_any_scenario_has_is_not_read_to_its_end(tmp_path: Path) -> None:
+    text = "a: [" + "b, " * 45_000 + "]\n"
+    assert "can't be read: has more than 20,000 nodes; simplify" in refusal(tmp_path, text)
+
+
+def test_characters_and_numbers_that_nobody_can_write_are_refused_on_their_line(
+    tmp_path: Path,
+) -> None:
+    for value, kind in (('"\\ud800"', "str"), ("0x" + "f" * 300, "int"), ("1" * 400, "int")):
+        told = refusal(tmp_path, f"a: 1\nb: {value}\n")
+        assert told.startswith("FILE:2: (file): is not YAML: ")
+        assert f"can't be read as {kind}; check" in told
+
+
 def test_every_duplicate_key_is_refused_on_its_line(tmp_path: Path) -> None:
     text = "a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\na: 2\n"
     assert refusal(tmp_path, text).splitlines() == [
