@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from flexrel_sim.bounds import JSON_MAX_BYTES, file_too_large, npz_bytes, too_large
 from flexrel_sim.errors import ProfileError
 from flexrel_sim.statistics import Estimate, wilson_interval
 
@@ -281,6 +282,9 @@ def load_profile(folder: Path) -> Profile:
         If the folder or one of its files is missing, truncated, changed, or of another version.
     """
     remedy = "measure it again with 'flexrel-sim run'"
+    for name, most in ((_JSON_NAME, JSON_MAX_BYTES), (_ARRAYS_NAME, None)):
+        if rule := file_too_large(folder / name, most):
+            raise ProfileError(f"{folder / name}: {rule}")
     try:
         data = json.loads((folder / _JSON_NAME).read_text(encoding="utf-8"))
         arrays = (folder / _ARRAYS_NAME).read_bytes()
@@ -310,6 +314,9 @@ def _content_digest(data: dict[str, Any]) -> str:
 
 
 def _from_data(data: dict[str, Any], arrays: bytes) -> Profile:
+    with zipfile.ZipFile(io.BytesIO(arrays)) as archive:
+        if rule := too_large(npz_bytes(archive)):
+            raise ValueError(rule)
     with np.load(io.BytesIO(arrays), allow_pickle=False) as samples:
         data["payload_bytes"] = samples["payload_bytes"]
         data["correct"] = samples["correct"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from flexrel_sim.bounds import file_too_large, too_large, zip_bytes
 from flexrel_sim.networks.packaged import read_arrays
 from flexrel_sim.networks.squeezenet import FIRES
 
@@ -40,8 +42,11 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     Raises
     ------
     ValueError
-        If it can't be read, holds more than tensors, or is of another kind.
+        If it can't be read, holds more than tensors, is of another kind, or would unfold to more
+        than an input may.
     """
+    if rule := file_too_large(file):
+        raise ValueError(rule)
     try:
         match file.suffix:
             case ".safetensors":
@@ -108,6 +113,14 @@ def not_finite(tensors: Mapping[str, Tensor]) -> str:
 
 def _load_pt(file: Path) -> Any:
     try:
+        with zipfile.ZipFile(file) as archive:
+            rule = too_large(zip_bytes(archive))
+    except zipfile.BadZipFile:
+        # As torch wrote them once: nothing in such a file is compressed.
+        rule = ""
+    if rule:
+        raise ValueError(rule)
+    try:
         with warnings.catch_warnings():
             # It warns of a pickle's protocol or storages, then refuses or reads it all the same.
             warnings.simplefilter("ignore", UserWarning)
@@ -126,6 +139,9 @@ def _state_dict(loaded: Any) -> dict[str, Tensor]:
     others = [str(key) for key, value in loaded.items() if not isinstance(value, Tensor)]
     if others:
         raise ValueError(f"must hold tensors only, and has others: {listed(others)}")
+    # A tensor may repeat a number of its file as often as it likes.
+    if rule := too_large(sum(value.numel() * value.element_size() for value in loaded.values())):
+        raise ValueError(rule)
     return {str(key): value for key, value in loaded.items()}
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import yaml
 
+from flexrel_sim.bounds import TEXT_MAX_BYTES
 from flexrel_sim.errors import Fault, ScenarioError
 
 __all__ = ["YAML_VALUE_ERRORS", "KeyPath", "YamlSource", "dotted", "plain_data", "read_yaml"]
@@ -95,11 +96,17 @@ def read_yaml(file: Path) -> YamlSource:
     Raises
     ------
     ScenarioError
-        If the file can't be read, is not YAML, holds a tag that would run code, names a key
-        twice, unfolds to more than 20,000 nodes, or is no mapping.
+        If the file can't be read, is larger than 1 MiB, is not YAML, holds a tag that would run
+        code, names a key twice, unfolds to more than 20,000 nodes, or is no mapping.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        # Bounded: YAML takes a thousand times its size in memory, and a second per 50 kB.
+        with file.open("rb") as stream:
+            raw = stream.read(TEXT_MAX_BYTES + 1)
+        if len(raw) > TEXT_MAX_BYTES:
+            rule = f"must be at most {TEXT_MAX_BYTES:,} bytes"
+            raise _error(file, 1, rule, "write fewer keys, or split the file")
+        text = raw.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except OSError as error:
         raise _error(file, 1, f"can't be read: {error.strerror}", "check the path") from None
     except UnicodeDecodeError:
