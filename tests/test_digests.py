@@ -17,6 +17,7 @@ PACKAGE = Path(flexrel_sim.__file__).parent
 OF_NO_MATTER = {
     "scenario": "its values are in the key",
     "units": "read into the scenario's values",
+    "bounds": "refuses, and moves no number",
     "errors": "faults",
     "files": "whole files",
     "reading": "faults of files",

@@ -11,6 +11,7 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from flexrel_sim.bounds import too_large
 from flexrel_sim.errors import DatasetError
 from flexrel_sim.reading import is_file, reading
 
@@ -76,7 +77,8 @@ def read_idx(file: Path, dimensions: int) -> NDArray[np.uint8]:
     ------
     DatasetError
         If the file can't be opened; is not IDX, or not of unsigned bytes; has other dimensions;
-        is shorter than its header says, or longer; or is a damaged gzip file.
+        is shorter than its header says, or longer; announces more than an input may hold; or is a
+        damaged gzip file.
 
     References
     ----------
@@ -113,6 +115,8 @@ def _parsed(stream: IO[bytes], file: Path, dimensions: int) -> NDArray[np.uint8]
     shape = np.frombuffer(sizes[: len(sizes) // 4 * 4], ">u4").tolist()
     # A file that stops within its header has no shape to speak of, and lacks at least a byte.
     expected = math.prod(shape) if len(sizes) == 4 * dimensions else 1
+    if rule := too_large(expected):
+        raise DatasetError(f"{file}: {rule}")
     data = _read_up_to(stream, expected + 1)
     if len(data) != expected:
         what = "truncated" if len(data) < expected else "longer than its header says"

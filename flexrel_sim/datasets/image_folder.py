@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from flexrel_sim.bounds import too_large
 from flexrel_sim.datasets.info import RawDataset, RawParts
 from flexrel_sim.errors import DatasetError, one_line
 from flexrel_sim.reading import demand_file, is_folder, parsing
@@ -43,7 +46,8 @@ def read_image_folder(folder: Path) -> RawParts:
     ------
     DatasetError
         If there are no images; the classes of `train` and `test` differ; an image can't be read,
-        is not 8-bit grey or colour, or has another size than the first.
+        is not 8-bit grey or colour, or has another size than the first; or they would unfold to
+        more than an input may.
     """
     train, test = _parts(folder)
     names, test_names = _classes(train), _classes(test) if test else None
@@ -53,7 +57,7 @@ def read_image_folder(folder: Path) -> RawParts:
             " rename or add folders"
         )
     listed = [_files(part) for part in (train, test) if part]
-    grey = _all_grey([file for files in listed for _, file in files])
+    grey = _all_grey(folder, [file for files in listed for _, file in files])
     parts = [_read(files, names, "L" if grey else "RGB") for files in listed]
     return RawParts(parts[0], parts[1] if test else None)
 
@@ -123,8 +127,8 @@ def _files(part: Path) -> list[tuple[str, Path]]:
     return found
 
 
-def _all_grey(files: Sequence[Path]) -> bool:
-    """Check mode and size of every image by its first bytes."""
+def _all_grey(folder: Path, files: Sequence[Path]) -> bool:
+    """Check mode and size of every image, and of them all, by their first bytes."""
     modes, first_size = set(), None
     for file in files:
         with _opened(file) as image:
@@ -142,11 +146,17 @@ def _all_grey(files: Sequence[Path]) -> bool:
                 " are not resized here"
             )
         modes.add(mode)
-    return modes <= set(_GREY)
+    grey = modes <= set(_GREY)
+    if first_size and (rule := too_large(math.prod(first_size) * (1 if grey else 3) * len(files))):
+        raise DatasetError(f"{folder}: {rule}")
+    return grey
 
 
 def _read(files: Sequence[tuple[str, Path]], names: Sequence[str], mode: str) -> RawDataset:
-    images = np.stack([_pixels(file, mode) for _, file in files])
+    first = _pixels(files[0][1], mode)
+    images = np.empty((len(files), *first.shape), np.uint8)
+    for place, (_, file) in enumerate(files):
+        images[place] = _pixels(file, mode)
     numbers = {name: number for number, name in enumerate(names)}
     return images, np.array([numbers[name] for name, _ in files], dtype=np.int64)
 
@@ -164,10 +174,16 @@ def _pixels(file: Path, mode: str) -> NDArray[np.uint8]:
 
 
 def _opened(file: Path) -> Image.Image:
-    refused = DatasetError(
-        f"{file}: must be an image ({', '.join(_FORMATS)}), got something else or an empty"
-        " file; replace it or leave it out"
-    )
-    with parsing(lambda _: refused):
+    def refused(error: Exception) -> DatasetError:
+        if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
+            return DatasetError(f"{file}: is too large an image ({error}); make it smaller")
+        return DatasetError(
+            f"{file}: must be an image ({', '.join(_FORMATS)}), got something else or an empty"
+            " file; replace it or leave it out"
+        )
+
+    with parsing(refused), warnings.catch_warnings():
+        # What Pillow warns of takes a gigabyte to decode.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
         demand_file(file)
         return Image.open(file, formats=_FORMATS)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from flexrel_sim.bounds import array_bytes, too_large
 from flexrel_sim.datasets.info import Images, RawDataset, RawParts
 from flexrel_sim.errors import DatasetError
 from flexrel_sim.reading import demand_file, parsing
@@ -43,7 +44,8 @@ def read_npz(file: Path) -> RawParts:
     DatasetError
         If the file can't be read or is damaged; lacks these arrays or holds several sets of them;
         an array is of objects, which would have to be unpickled; the layout is none of these, or
-        could be two of them; a pixel is NaN or out of range; or the counts differ.
+        could be two of them; the arrays would unfold to more than an input may; a pixel is NaN or
+        out of range; or the counts differ.
     """
     images, labels = {}, {}
     for key, array in _arrays(file).items():
@@ -72,14 +74,17 @@ def _arrays(file: Path) -> dict[str, Array]:
         demand_file(file)
         # Opened here: numpy leaves a file open that it finds to be no zip.
         with file.open("rb") as stream:
+            if stream.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
+                # Not loaded to be told so: it may announce any size.
+                raise DatasetError(
+                    f"{file}: can't be read: it is an .npy of one array; write both with"
+                    " numpy.savez"
+                )
+            stream.seek(0)
             return _selected(file, np.load(stream, allow_pickle=False))
 
 
-def _selected(file: Path, stored: object) -> dict[str, Array]:
-    if not isinstance(stored, np.lib.npyio.NpzFile):
-        raise DatasetError(
-            f"{file}: can't be read: it is an .npy of one array; write both with numpy.savez"
-        )
+def _selected(file: Path, stored: np.lib.npyio.NpzFile) -> dict[str, Array]:
     held = list(stored)
     sets = [keys for keys in _KEYS if set(keys) <= set(held)]
     if len(sets) != 1:
@@ -88,7 +93,21 @@ def _selected(file: Path, stored: object) -> dict[str, Array]:
             f"{file}: must hold one of these sets of arrays: {known}; got {held};"
             " write it with numpy.savez(file, images=…, labels=…)"
         )
+    size = sum(_announced(f"{file}: {key}", key, stored) for key in sets[0])
+    if rule := too_large(size):
+        raise DatasetError(f"{file}: {rule}")
     return {key: _array(f"{file}: {key}", key, stored) for key in sets[0]}
+
+
+def _announced(where: str, key: str, stored: np.lib.npyio.NpzFile) -> int:
+    """Count the bytes that an array's header announces."""
+    with parsing(lambda _: DatasetError(f"{where}: is truncated or damaged; save it again")):
+        size = array_bytes(stored.zip, key) if stored.zip is not None else 0
+    if size is None:
+        raise DatasetError(
+            f"{where}: must be an array of numbers, got other bytes; write it with numpy.savez"
+        )
+    return size
 
 
 def _array(where: str, key: str, stored: np.lib.npyio.NpzFile) -> Array:
@@ -101,13 +120,7 @@ def _array(where: str, key: str, stored: np.lib.npyio.NpzFile) -> Array:
         return DatasetError(f"{where}: is truncated or damaged; save it again")
 
     with parsing(refused):
-        array = stored[key]
-    # A member that doesn't start as an array does comes as its bytes.
-    if not isinstance(array, np.ndarray):
-        raise DatasetError(
-            f"{where}: must be an array of numbers, got other bytes; write it with numpy.savez"
-        )
-    return array
+        return np.asarray(stored[key])
 
 
 def _channels_first(where: str, images: Array) -> Array:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from flexrel_sim.bounds import too_large
 from flexrel_sim.networks.vgg import LayerPlan, vgg_plan
 from flexrel_sim.scenario import Section
 
@@ -24,11 +25,17 @@ __all__ = [
     "TorchvisionVgg",
     "Vgg",
     "VisionTransformer",
+    "refuse_too_large",
 ]
 
-_Width = Annotated[int, Field(ge=1)]
+_Width = Annotated[int, Field(ge=1, le=1 << 16)]
 _Positive = Annotated[float, Field(gt=0)]
 _IMAGENET_CLASSES = 1000
+
+# Blocks, convolutions or encoder layers: no published network has as many.
+_LAYERS_MAX = 1000
+
+_BYTES_PER_NUMBER = 4
 
 
 class Preprocessing(Section):
@@ -47,7 +54,7 @@ class Inputs(Section):
 
     input_shape: list[_Width] = Field(min_length=3, max_length=3)
     """Channels, height, width of an image."""
-    classes: int = Field(ge=2)
+    classes: int = Field(ge=2, le=1_000_000)
     """Number of classes."""
     preprocess: Preprocessing | None = None
     """What is done to pixels in 0..1 before the first layer; nothing when absent."""
@@ -82,10 +89,18 @@ class Vgg(Inputs):
 
     @model_validator(mode="after")
     def _can_be_planned(self) -> Self:
+        _limit_layers(sum(map(len, self.blocks)) + len(self.classifier))
         try:
-            self.plan()
+            plan = self.plan()
         except ValueError as error:
             _refuse(str(error), "use fewer blocks or larger images")
+        _, height, width = self.input_shape
+        # A block's convolutions have the pixels that the pools before it left.
+        values = [
+            max(widths) * (height >> pools) * (width >> pools)
+            for pools, widths in enumerate(self.blocks)
+        ]
+        refuse_too_large(sum(layer.weights for layer in plan), max(values))
         return self
 
     def plan(self) -> tuple[LayerPlan, ...]:
@@ -144,6 +159,7 @@ class ResNet(Inputs):
                 "give every stage its number of blocks",
                 len(self.blocks),
             )
+        _limit_layers(sum(self.blocks))
         if self.stem == "imagenet" and self.stem_stride is not None:
             _refuse("stem_stride is for a small stem only", "remove it")
         return self
@@ -175,6 +191,11 @@ class MobileNet(Inputs):
     """Channels of the last convolution."""
     dropout: float = Field(0.2, ge=0, lt=1)
     """Probability of dropping a feature before the last layer in training."""
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        _limit_layers(sum(repeats for _, _, repeats, _ in self.settings))
+        return self
 
 
 class EfficientNetLite0(Inputs):
@@ -223,7 +244,7 @@ class VisionTransformer(Inputs):
     """Height and width of a patch, which becomes a token."""
     width: _Width
     """Features of a token."""
-    depth: _Width
+    depth: Annotated[int, Field(ge=1, le=_LAYERS_MAX)]
     """Encoder blocks."""
     heads: _Width
     """Heads of the attention, which share the features."""
@@ -241,6 +262,10 @@ class VisionTransformer(Inputs):
         if self.width % self.heads:
             rule = f"width must be a multiple of heads, which is {self.heads}"
             _refuse(rule, "use as many heads as share it", self.width)
+        tokens = 1 + (height // self.patch) * (width // self.patch)
+        weights = self.depth * self.width * (4 * self.width + 2 * self.hidden)
+        # Every head weighs every token for every token.
+        refuse_too_large(weights, max(self.heads * tokens, self.width) * tokens)
         return self
 
 
@@ -288,6 +313,32 @@ FAMILIES: Final = {
     for name, section in ARCHITECTURES.items()
 }
 """Families of networks that a card can describe."""
+
+
+def refuse_too_large(weights: int, values: int) -> None:
+    """Refuse a network that nothing could hold, before it is built.
+
+    Parameters
+    ----------
+    weights
+        How many it has.
+    values
+        How many its largest layer gives for one image.
+
+    Raises
+    ------
+    PydanticCustomError
+        If either takes more bytes than an input may; a ValueError, with rule and remedy.
+    """
+    for what, count in (("its weights", weights), ("the answers of a layer", values)):
+        if rule := too_large(_BYTES_PER_NUMBER * count):
+            told, _, remedy = rule.partition("; ")
+            _refuse(f"{what} {told}", f"make it smaller; {remedy}")
+
+
+def _limit_layers(count: int) -> None:
+    if count > _LAYERS_MAX:
+        _refuse(f"must have at most {_LAYERS_MAX} layers or blocks", "use fewer", count)
 
 
 def _need_pixels(input_shape: list[int], least: int) -> None:

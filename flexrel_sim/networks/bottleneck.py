@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 from torch import nn
 
+from flexrel_sim.bounds import too_large
 from flexrel_sim.errors import CheckpointError
 from flexrel_sim.networks.bottleneck_card import BottleneckFile
 from flexrel_sim.networks.weights import fill, read_tensors
@@ -18,6 +19,8 @@ BOTTLENECK_CUT = "encoder"
 """The cut of a network with a bottleneck in it: behind the module of this name."""
 
 _MAP_AXES = 3
+
+_BYTES_PER_WEIGHT = 4
 
 
 def build_bottleneck(boundary: tuple[int, ...], channels: int, stride: int) -> nn.ModuleDict:
@@ -66,12 +69,26 @@ def build_bottleneck(boundary: tuple[int, ...], channels: int, stride: int) -> n
 def load_bottleneck(found: BottleneckFile) -> nn.ModuleDict:
     """Build a bottleneck and fill in its weights; in evaluation mode.
 
+    Parameters
+    ----------
+    found
+        Its card.
+
+    Returns
+    -------
+    torch.nn.ModuleDict
+        As `build_bottleneck` gives it.
+
     Raises
     ------
     CheckpointError
-        If the weights can't be read, or are not those of such a bottleneck.
+        If it would unfold to more than an input may, or its weights can't be read or don't fit.
     """
     card = found.card
+    # The decoder of a map has the most: 9 weights for every channel in and every value out.
+    weights = 9 * card.boundary[0] * card.channels * card.stride**2
+    if rule := too_large(_BYTES_PER_WEIGHT * weights):
+        raise CheckpointError(f"{found.file}: {rule}")
     bottleneck = build_bottleneck(tuple(card.boundary), card.channels, card.stride)
     remedy = "train it again with 'flexrel-sim train-bottleneck'"
     with reading(found.checkpoint, remedy, CheckpointError):

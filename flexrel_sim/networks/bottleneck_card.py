@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import yaml
 from pydantic import Field
@@ -44,11 +45,11 @@ class BottleneckCard(Section):
     """Name of the network."""
     cut: str
     """Where it is cut."""
-    boundary: list[int] = Field(min_length=1, max_length=3)
+    boundary: list[Annotated[int, Field(ge=1, le=1 << 24)]] = Field(min_length=1, max_length=3)
     """Shape of the tensor there."""
-    channels: int = Field(ge=1)
+    channels: int = Field(ge=1, le=1 << 16)
     """Channels, or numbers of a vector, that cross the link instead."""
-    stride: int = Field(1, ge=1)
+    stride: int = Field(1, ge=1, le=1 << 10)
     """Every how many pixels, in both directions, it keeps one."""
     training: BottleneckTraining = BottleneckTraining()
     """How it is trained."""

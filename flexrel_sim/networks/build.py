@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+from pydantic import TypeAdapter
+from pydantic_core import PydanticCustomError
 from torch import nn
 
 from flexrel_sim.errors import CheckpointError
@@ -22,6 +26,7 @@ from flexrel_sim.networks.architectures import (
     TorchvisionVgg,
     Vgg,
     VisionTransformer,
+    refuse_too_large,
 )
 from flexrel_sim.networks.card import CardFile, checkpoint_file
 from flexrel_sim.networks.consent import Consent
@@ -56,6 +61,9 @@ _BUILDERS: Final[dict[type[Inputs], Callable[[Any], nn.Module]]] = {
 }
 
 
+_ARCHITECTURE: TypeAdapter[Architecture] = TypeAdapter(Architecture)
+
+
 def build_network(architecture: Architecture, consent: Consent | None = None) -> nn.Module:
     """Build a network with fresh weights.
 
@@ -76,13 +84,42 @@ def build_network(architecture: Architecture, consent: Consent | None = None) ->
     Raises
     ------
     CheckpointError
-        If a factory may not be called, or can't give a network.
+        If a factory may not be called, or can't give a network; or any other network takes more
+        memory than an input may.
     """
     if isinstance(architecture, Factory):
         network = build_by_factory(architecture, consent)
     else:
+        _refuse_too_large(architecture)
         network = _BUILDERS[type(architecture)](architecture)
     return _preprocessed(network, architecture.preprocess)
+
+
+def _refuse_too_large(architecture: Architecture) -> None:
+    try:
+        refuse_too_large(*_extent(architecture.model_dump_json()))
+    except PydanticCustomError as error:
+        told = error.context or {}
+        raise CheckpointError(f"architecture: {told['rule']}; {told['remedy']}") from None
+
+
+@cache
+def _extent(architecture_json: str) -> tuple[int, int]:
+    """Count weights, and the most values that a layer gives for an image; nothing is allocated."""
+    architecture: Architecture = _ARCHITECTURE.validate_json(architecture_json)
+    values = [0]
+
+    def note(_module: nn.Module, _given: object, gave: object) -> None:
+        values.append(gave.numel() if isinstance(gave, torch.Tensor) else 0)
+
+    with torch.device("meta"), torch.inference_mode():
+        network = _BUILDERS[type(architecture)](architecture).eval()
+        for module in network.modules():
+            module.register_forward_hook(note)
+        # Images that don't fit the network are told of by who runs it.
+        with suppress(RuntimeError, ValueError):
+            network(torch.zeros(1, *architecture.input_shape))
+    return sum(parameter.numel() for parameter in network.parameters()), max(values)
 
 
 def load_network(card_file: CardFile) -> nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from flexrel_sim.bounds import file_too_large, too_large, zip_bytes
 from flexrel_sim.networks.packaged import read_arrays
 from flexrel_sim.networks.squeezenet import FIRES
 from flexrel_sim.reading import reason_of
@@ -47,10 +49,13 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     Raises
     ------
     ValueError
-        If it can't be read, holds more than tensors of real numbers, or is of another kind.
+        If it can't be read, holds more than tensors of real numbers, is of another kind, or would
+        unfold to more than an input may.
     """
     if file.suffix not in _READERS:
         raise ValueError(f"must be a .safetensors, .pt or .pth file, got {file.suffix!r}")
+    if rule := file_too_large(file):
+        raise ValueError(rule)
     try:
         tensors = _READERS[file.suffix](file)
     except pickle.UnpicklingError as error:
@@ -122,6 +127,14 @@ def _demand_numbers(tensors: Mapping[str, Tensor]) -> None:
 
 
 def _load_pt(file: Path) -> dict[str, Tensor]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            rule = too_large(zip_bytes(archive))
+    except zipfile.BadZipFile:
+        # As torch wrote them once: nothing in such a file is compressed.
+        rule = ""
+    if rule:
+        raise ValueError(rule)
     with warnings.catch_warnings():
         # It warns of a pickle's protocol or storages, then refuses or reads it all the same.
         warnings.simplefilter("ignore", UserWarning)
@@ -136,6 +149,9 @@ def _state_dict(loaded: Any) -> dict[str, Tensor]:
     others = [str(key) for key, value in loaded.items() if not isinstance(value, Tensor)]
     if others:
         raise ValueError(f"must hold tensors only, and has others: {listed(others)}")
+    # A tensor may repeat a number of its file as often as it likes.
+    if rule := too_large(sum(value.numel() * value.element_size() for value in loaded.values())):
+        raise ValueError(rule)
     return {str(key): value for key, value in loaded.items()}
 
 

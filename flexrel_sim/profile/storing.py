@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from flexrel_sim.bounds import JSON_MAX_BYTES, file_too_large, npz_bytes, too_large
 from flexrel_sim.errors import Fault, ProfileError
 from flexrel_sim.profile.record import PROFILE_VERSION, SAMPLE_ARRAYS, Profile
 from flexrel_sim.profile.schema import SchemaFault, checked
@@ -91,7 +93,9 @@ def load_profile(folder: Path) -> Profile:
         or holds what no measuring gives, whatever its hashes say: with all faults at once.
     """
     contents = []
-    for file in (folder / _JSON_NAME, folder / _ARRAYS_NAME):
+    for file, most in ((folder / _JSON_NAME, JSON_MAX_BYTES), (folder / _ARRAYS_NAME, None)):
+        if rule := file_too_large(file, most):
+            raise ProfileError(f"{file}: {rule}")
         with reading(file, _REMEDY, ProfileError):
             contents.append(file.read_bytes())
     return profile_from_bytes(contents[0], contents[1], folder)
@@ -151,6 +155,10 @@ def _arrays(content: bytes, file: Path) -> dict[str, NDArray[Any]]:
     def refused(error: Exception) -> ProfileError:
         return ProfileError(f"{file}: {reason_of(error)}; {_REMEDY}")
 
+    with parsing(refused), zipfile.ZipFile(io.BytesIO(content)) as archive:
+        rule = too_large(npz_bytes(archive))
+    if rule:
+        raise ProfileError(f"{file}: {rule}")
     with parsing(refused), np.load(io.BytesIO(content), allow_pickle=False) as held:
         return {name: np.asarray(held[name]) for name in held}
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import yaml
 
+from flexrel_sim.bounds import TEXT_MAX_BYTES
 from flexrel_sim.errors import Fault, ScenarioError
 from flexrel_sim.reading import reading
 
@@ -88,11 +89,15 @@ def read_yaml(file: Path) -> YamlSource:
     Raises
     ------
     ScenarioError
-        If the file can't be read, is not YAML, holds a tag that would run code, names a key
-        twice, unfolds to more than 20,000 nodes, or is no mapping.
+        If the file can't be read, is larger than 1 MiB, is not YAML, holds a tag that would run
+        code, names a key twice, unfolds to more than 20,000 nodes, or is no mapping.
     """
-    with reading(file, "check the path"):
-        content = file.read_bytes()
+    with reading(file, "check the path"), file.open("rb") as stream:
+        # Bounded: YAML takes a thousand times its size in memory, and a second per 50 kB.
+        content = stream.read(TEXT_MAX_BYTES + 1)
+    if len(content) > TEXT_MAX_BYTES:
+        rule = f"must be at most {TEXT_MAX_BYTES:,} bytes"
+        raise _error(file, 1, rule, "write fewer keys, or split the file")
     with reading(file, "save it as UTF-8"):
         text = content.decode("utf-8")
     with reading(file, "simplify the file"):
