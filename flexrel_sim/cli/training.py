@@ -25,10 +25,13 @@ def train(card: Path, force: bool) -> None:
     from flexrel_sim.files import write_whole
     from flexrel_sim.networks import (
         CheckpointRecord,
+        checkpoint_to_write,
         load_card,
         training_dataset,
+        with_record,
         write_checkpoint_record,
     )
+    from flexrel_sim.signals import held
     from flexrel_sim.training import train_network
 
     card_file = load_card(card)
@@ -38,6 +41,10 @@ def train(card: Path, force: bool) -> None:
         )
     if card_file.card.pruned:
         raise InputError(f"{card}: pruned: filters were removed; train the network it came from")
+    file = checkpoint_to_write(card_file)
+    if force or not file.exists():
+        # Before the hours of training: the card may be one that can't be edited.
+        with_record(card_file, CheckpointRecord(file=file.name, sha256="0" * 64))
     trained = train_network(
         card_file.card,
         training_dataset(card_file),
@@ -46,22 +53,22 @@ def train(card: Path, force: bool) -> None:
     accuracy = trained.held_out_correct / trained.held_out_samples
     digest = hashlib.sha256(trained.checkpoint).hexdigest()
     click.echo(f"accuracy {accuracy:.4f} on {trained.held_out_samples} held-out samples")
-    file = card_file.checkpoint
     if file.exists() and not force:
         same = hashlib.sha256(file.read_bytes()).hexdigest() == digest
         state = "the same bytes" if same else "other bytes; --force replaces it"
         click.echo(f"{file}: kept; training gave {state}")
         return
-    write_whole(file, trained.checkpoint)
     record = CheckpointRecord(
-        file=file.name,
+        file=file.relative_to(card.parent).as_posix(),
         sha256=digest,
         held_out_accuracy=accuracy,
         held_out_samples=trained.held_out_samples,
         torch=version("torch"),
         reproduce=f"flexrel-sim train {card}",
     )
-    write_checkpoint_record(card_file, record)
+    with held():
+        write_whole(file, trained.checkpoint)
+        write_checkpoint_record(card_file, record)
     click.echo(f"{file}: written and recorded on {card}")
 
 

@@ -11,6 +11,10 @@ from flexrel_sim.networks.card import (
     sha256_of,
     training_dataset,
     training_faults,
+)
+from flexrel_sim.networks.card_edit import (
+    checkpoint_to_write,
+    with_record,
     write_checkpoint_record,
 )
 from flexrel_sim.networks.digest import network_digests
@@ -27,6 +31,7 @@ __all__ = [
     "Outline",
     "Training",
     "checkpoint_file",
+    "checkpoint_to_write",
     "load_card",
     "network_digests",
     "outline",
@@ -34,5 +39,6 @@ __all__ = [
     "training_dataset",
     "training_faults",
     "vgg_plan",
+    "with_record",
     "write_checkpoint_record",
 ]
