@@ -44,6 +44,8 @@ def prune(
     output: str | os.PathLike[str],
     overrides: Mapping[str, Any] | None = None,
     since: str | os.PathLike[str] | None = None,
+    *,
+    force: bool = False,
 ) -> Shipped:
     """Prune a scenario's network and write it with its card.
 
@@ -57,6 +59,8 @@ def prune(
         Dotted paths and values that replace the file's.
     since
         Card of an earlier version; the bytes of an update from it are counted then.
+    force
+        Whether a network and a card that are there are replaced.
 
     Returns
     -------
@@ -68,7 +72,8 @@ def prune(
     ScenarioError
         With every fault of the scenario.
     InputError
-        If the output can't be written, or the earlier version has other parameters.
+        If the output can't be written, or is there and is not to be replaced, or the earlier
+        version has other parameters.
     WorkError
         If the network can't be pruned. Nothing is written then.
     """
@@ -79,7 +84,8 @@ def prune(
     base = _own_point(scenario_file, scenario_file.scenario)
     own = base.points[0].scenario
     checked = check_all(base)
-    shipped = ship(checked.specs[0], Path(output), None if since is None else Path(since))
+    earlier = None if since is None else Path(since)
+    shipped = ship(checked.specs[0], Path(output), earlier, force=force)
     missed = aim_warnings(own.pruning, shipped.choice, partial(base.fault, base.points[0]))
     return replace(shipped, warnings=(*checked.warnings, *missed))
 
@@ -128,6 +134,8 @@ def train_bottleneck(
     size: tuple[int, int],
     recipe: BottleneckTraining,
     after_epoch: Callable[[int, float], None] | None = None,
+    *,
+    force: bool = False,
 ) -> BottleneckCard:
     """Train an encoder and a decoder for a scenario's pruned network and cut.
 
@@ -143,6 +151,8 @@ def train_bottleneck(
         How long and how fast.
     after_epoch
         Called with the epoch, from 1, and its mean loss.
+    force
+        Whether a card and weights that are there are replaced.
 
     Returns
     -------
@@ -154,7 +164,8 @@ def train_bottleneck(
     ScenarioError
         With every fault of the scenario.
     InputError
-        If nothing is sent at the cut, or the output can't be written.
+        If nothing is sent at the cut, or the output can't be written, or is there and is not to
+        be replaced.
     WorkError
         If the boundary takes no bottleneck of that size.
     """
@@ -165,13 +176,15 @@ def train_bottleneck(
     spec = check_all(own).specs[0]
     from flexrel_sim.measure.bottleneck import make_bottleneck  # noqa: PLC0415 - as above
 
-    return make_bottleneck(spec, Path(output), size, recipe, after_epoch)
+    return make_bottleneck(spec, Path(output), size, recipe, after_epoch, force=force)
 
 
 def cuts(
     file: str | os.PathLike[str],
     output: str | os.PathLike[str] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    *,
+    force: bool = False,
 ) -> Cuts:
     """List every cut of a scenario's network, and draw them.
 
@@ -184,6 +197,8 @@ def cuts(
         ``cuts.svg``; nothing is drawn when absent.
     overrides
         Dotted paths and values that replace the file's.
+    force
+        Whether pictures that are there are replaced.
 
     Returns
     -------
@@ -208,7 +223,7 @@ def cuts(
     from flexrel_sim.plots.cuts import draw_cuts  # noqa: PLC0415 - matplotlib is half a second
 
     title = f"Cuts of {Path(scenario_file.scenario.model.network).stem}"
-    return Cuts(table, tuple(draw_cuts(table, title, Path(output))))
+    return Cuts(table, tuple(draw_cuts(table, title, Path(output), force=force)))
 
 
 def _own_point(scenario_file: ScenarioFile[Scenario], scenario: Scenario) -> ScenarioFile[Scenario]:

@@ -32,8 +32,11 @@ __all__ = ["cuts"]
     metavar="PATH=VALUE",
     help="Replace a key of the scenario, such as model.network=other.yaml; may be repeated.",
 )
+@click.option("--force", is_flag=True, help="Replace pictures that are there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as one JSON object.")
-def cuts(file: Path, output: Path | None, settings: tuple[str, ...], as_json: bool) -> None:
+def cuts(
+    file: Path, output: Path | None, settings: tuple[str, ...], force: bool, as_json: bool
+) -> None:
     """List every cut of the network of the scenario in FILE.
 
     Tells what crosses, and the MACs and bytes of weights on both sides. The sweep is left out;
@@ -43,7 +46,8 @@ def cuts(file: Path, output: Path | None, settings: tuple[str, ...], as_json: bo
     from flexrel_sim.cli.show import table_console
     from flexrel_sim.scenario import parse_override
 
-    found = api.cuts(file, output, dict(parse_override(text) for text in settings))
+    overrides = dict(parse_override(text) for text in settings)
+    found = api.cuts(file, output, overrides, force=force)
     if as_json:
         click.echo(json.dumps(asdict(found.table)))
         return

@@ -33,7 +33,10 @@ _PATH = click.Path(path_type=Path)
     metavar="CARD",
     help="Card of an earlier version: print the bytes of an update from it.",
 )
-def prune(file: Path, output: Path, settings: tuple[str, ...], since: Path | None) -> None:
+@click.option("--force", is_flag=True, help="Replace a network and a card that are there.")
+def prune(
+    file: Path, output: Path, settings: tuple[str, ...], since: Path | None, force: bool
+) -> None:
     """Prune the network of the scenario in FILE, and write it with its card.
 
     Its sweep is left out. Prints accuracy, weights, MACs and bytes before and after.
@@ -41,7 +44,8 @@ def prune(file: Path, output: Path, settings: tuple[str, ...], since: Path | Non
     from flexrel_sim import api
     from flexrel_sim.scenario import parse_override
 
-    _show(api.prune(file, output, dict(parse_override(text) for text in settings), since))
+    overrides = dict(parse_override(text) for text in settings)
+    _show(api.prune(file, output, overrides, since, force=force))
 
 
 @click.command()

@@ -82,8 +82,9 @@ def train(card: Path, force: bool) -> None:
 @click.option("--stride", default=1, type=click.IntRange(1), help="Keep one pixel in so many.")
 @click.option("--epochs", default=20, type=click.IntRange(1, 10_000), help="Passes.")
 @click.option("--seed", default=0, type=click.IntRange(0), help="Seed of training.")
-def train_bottleneck(
-    scenario: Path, file: Path, channels: int, stride: int, epochs: int, seed: int
+@click.option("--force", is_flag=True, help="Replace a card and weights that are there.")
+def train_bottleneck(  # noqa: PLR0913, PLR0917 - one per option of the command
+    scenario: Path, file: Path, channels: int, stride: int, epochs: int, seed: int, force: bool
 ) -> None:
     """Train an encoder and a decoder for the cut of SCENARIO.
 
@@ -99,6 +100,7 @@ def train_bottleneck(
         (channels, stride),
         BottleneckTraining(epochs=epochs, seed=seed),
         lambda epoch, loss: click.echo(f"epoch {epoch}: loss {loss:.4f}", err=True),
+        force=force,
     )
     record = card.checkpoint
     accuracy, samples = record.held_out_accuracy, record.held_out_samples
