@@ -6,14 +6,17 @@ import errno
 import os
 import sys
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from flexrel_sim.errors import InputError
+
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["clean_strays", "note_written", "try_lock", "write_whole", "written"]
+__all__ = ["clean_strays", "demand_free", "note_written", "try_lock", "write_whole", "written"]
 
 written: Final[list[Path]] = []
 """What this process has put in its place, of files and folders of the user's: what is said of a
@@ -48,6 +51,28 @@ def write_whole(file: Path, data: bytes, *, replace: bool = True, noted: bool = 
         pass
     if noted:
         note_written(file)
+
+
+def demand_free(files: Iterable[Path], *, force: bool) -> None:
+    """Make sure that nothing is replaced that nobody gave up.
+
+    Parameters
+    ----------
+    files
+        What is to be written.
+    force
+        Whether what is there may be replaced.
+
+    Raises
+    ------
+    InputError
+        If one is there, or a link in its place, and may not be replaced.
+    """
+    taken = [str(file) for file in files if os.path.lexists(file)]
+    if taken and not force:
+        raise InputError(
+            f"{', '.join(taken)}: would be replaced; name another with -o, or add --force"
+        )
 
 
 def note_written(place: Path) -> None:

@@ -47,6 +47,8 @@ def prune(
     overrides: Mapping[str, Any] | None = None,
     since: str | os.PathLike[str] | None = None,
     allow_factory: Iterable[str] = (),
+    *,
+    force: bool = False,
 ) -> Shipped:
     """Prune a scenario's network and write it with its card.
 
@@ -63,6 +65,8 @@ def prune(
     allow_factory
         Modules whose functions cards may call, such as ``torchvision.models``, beside those in
         files under the scenario's folder and those that ``$FLEXREL_ALLOW_FACTORY`` lists.
+    force
+        Whether a network and a card that are there are replaced.
 
     Returns
     -------
@@ -74,7 +78,8 @@ def prune(
     ScenarioError
         With every fault of the scenario.
     InputError
-        If the output can't be written, or the earlier version has other parameters.
+        If the output can't be written, or is there and is not to be replaced, or the earlier
+        version has other parameters.
     WorkError
         If the network can't be pruned. Nothing is written then.
     """
@@ -85,7 +90,8 @@ def prune(
     base = _own_point(scenario_file, scenario_file.scenario)
     own = base.points[0].scenario
     checked = check_all(base, consent_to(allow_factory))
-    shipped = ship(checked.specs[0], Path(output), None if since is None else Path(since))
+    earlier = None if since is None else Path(since)
+    shipped = ship(checked.specs[0], Path(output), earlier, force=force)
     tell = partial(base.fault, base.points[0])
     missed = aim_warnings(own.pruning, shipped.choice, tell)
     doubted = worth_warnings(shipped.before.recalls, shipped.after.recalls, tell)
@@ -134,13 +140,15 @@ def export(
         return write_export(spec, folder)
 
 
-def train_bottleneck(
+def train_bottleneck(  # noqa: PLR0913 - one per option of the command
     file: str | os.PathLike[str],
     output: str | os.PathLike[str],
     size: tuple[int, int],
     recipe: BottleneckTraining,
     after_epoch: Callable[[int, float], None] | None = None,
     allow_factory: Iterable[str] = (),
+    *,
+    force: bool = False,
 ) -> BottleneckCard:
     """Train an encoder and a decoder for a scenario's pruned network and cut.
 
@@ -158,6 +166,8 @@ def train_bottleneck(
         Called with the epoch, from 1, and its mean loss.
     allow_factory
         As in `prune`.
+    force
+        Whether a card and weights that are there are replaced.
 
     Returns
     -------
@@ -169,7 +179,8 @@ def train_bottleneck(
     ScenarioError
         With every fault of the scenario.
     InputError
-        If nothing is sent at the cut, or the output can't be written.
+        If nothing is sent at the cut, or the output can't be written, or is there and is not to
+        be replaced.
     WorkError
         If the boundary takes no bottleneck of that size.
     """
@@ -180,7 +191,7 @@ def train_bottleneck(
     spec = check_all(own, consent_to(allow_factory)).specs[0]
     from flexrel_sim.measure.bottleneck import make_bottleneck  # noqa: PLC0415 - as above
 
-    return make_bottleneck(spec, Path(output), size, recipe, after_epoch)
+    return make_bottleneck(spec, Path(output), size, recipe, after_epoch, force=force)
 
 
 def cuts(
@@ -188,6 +199,8 @@ def cuts(
     output: str | os.PathLike[str] | None = None,
     overrides: Mapping[str, Any] | None = None,
     allow_factory: Iterable[str] = (),
+    *,
+    force: bool = False,
 ) -> Cuts:
     """List every cut of a scenario's network, and draw them.
 
@@ -202,6 +215,8 @@ def cuts(
         Dotted paths and values that replace the file's.
     allow_factory
         As in `prune`.
+    force
+        Whether pictures that are there are replaced.
 
     Returns
     -------
@@ -226,7 +241,7 @@ def cuts(
     from flexrel_sim.plots.cuts import draw_cuts  # noqa: PLC0415 - matplotlib is half a second
 
     title = f"Cuts of {Path(scenario_file.scenario.model.network).stem}"
-    return Cuts(table, tuple(draw_cuts(table, title, Path(output))))
+    return Cuts(table, tuple(draw_cuts(table, title, Path(output), force=force)))
 
 
 def _own_point(scenario_file: ScenarioFile[Scenario], scenario: Scenario) -> ScenarioFile[Scenario]:

@@ -34,12 +34,14 @@ __all__ = ["cuts"]
     metavar="PATH=VALUE",
     help="Replace a key of the scenario, such as model.network=other.yaml; may be repeated.",
 )
+@click.option("--force", is_flag=True, help="Replace pictures that are there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as one JSON object.")
 @allow_factory_option
 def cuts(
     file: Path,
     output: Path | None,
     settings: tuple[str, ...],
+    force: bool,
     as_json: bool,
     allow_factory: tuple[str, ...],
 ) -> None:
@@ -53,7 +55,7 @@ def cuts(
     from flexrel_sim.scenario import parse_override
 
     overrides = dict(parse_override(text) for text in settings)
-    found = api.cuts(file, output, overrides, allow_factory)
+    found = api.cuts(file, output, overrides, allow_factory, force=force)
     if as_json:
         click.echo(json.dumps(asdict(found.table)))
         return

@@ -23,6 +23,7 @@ _NAMES = ("up.trace", "down.trace")
 @click.option(
     "--traces", type=_PATH, help="Write up.trace and down.trace for Mahimahi into this folder."
 )
+@click.option("--force", is_flag=True, help="Replace files that are there.")
 @click.option("--duration", default=None, help="How long to look, such as '60 s'.")
 @click.option(
     "--payload",
@@ -38,10 +39,11 @@ _NAMES = ("up.trace", "down.trace")
     metavar="PATH=VALUE",
     help="Replace a key, such as 'link.uplink=5 Mbit/s'; may be repeated.",
 )
-def link(
+def link(  # noqa: PLR0913, PLR0917 - one per option of the command
     file: Path,
     output: Path | None,
     traces: Path | None,
+    force: bool,
     duration: str | None,
     payload: int,
     settings: tuple[str, ...],
@@ -50,11 +52,14 @@ def link(
 
     Prints its rates and the commands of tc and Mahimahi that make the same link on a real wire.
     """
+    from flexrel_sim.files import demand_free
     from flexrel_sim.links.resolve import resolve
     from flexrel_sim.links.windows import duration_of
     from flexrel_sim.scenario import parse_override
     from flexrel_sim.scenario.link_file import load_link
 
+    files = [] if traces is None else [traces / name for name in _NAMES]
+    demand_free(files if output is None else [output, *files], force=force)
     section = load_link(file, dict(parse_override(text) for text in settings))
     resolved = resolve(section, file.parent)
     for warning in resolved.warnings:
@@ -136,22 +141,17 @@ def _write_traces(resolved: ResolvedLink, duration_s: float, folder: Path) -> tu
 def _draw(
     resolved: ResolvedLink, duration_s: float, payload: int, output: Path, title: str
 ) -> None:
-    from io import BytesIO
-
     from flexrel_sim.errors import InputError
     from flexrel_sim.files import write_whole
     from flexrel_sim.plots.link import link_picture
-    from flexrel_sim.plots.style import style
+    from flexrel_sim.plots.style import picture, style
 
     kind = output.suffix.lower().removeprefix(".")
     if kind not in ("png", "svg", "pdf"):
         raise InputError(f"--output {output}: must end in .png, .svg or .pdf")
-    stream = BytesIO()
-    metadata = {"png": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
     with style():
-        figure = link_picture(resolved, duration_s, payload, title)
-        figure.savefig(stream, format=kind, dpi=200, metadata=metadata)
+        drawn = picture(link_picture(resolved, duration_s, payload, title), f".{kind}")
     try:
-        write_whole(output, stream.getvalue())
+        write_whole(output, drawn)
     except OSError as error:
         raise InputError(f"--output {output}: can't be written: {error.strerror}") from None

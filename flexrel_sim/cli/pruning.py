@@ -35,12 +35,14 @@ _PATH = click.Path(path_type=Path)
     metavar="CARD",
     help="Card of an earlier version: print the bytes of an update from it.",
 )
+@click.option("--force", is_flag=True, help="Replace a network and a card that are there.")
 @allow_factory_option
 def prune(
     file: Path,
     output: Path,
     settings: tuple[str, ...],
     since: Path | None,
+    force: bool,
     allow_factory: tuple[str, ...],
 ) -> None:
     """Prune the network of the scenario in FILE, and write it with its card.
@@ -51,7 +53,7 @@ def prune(
     from flexrel_sim.scenario import parse_override
 
     overrides = dict(parse_override(text) for text in settings)
-    _show(api.prune(file, output, overrides, since, allow_factory))
+    _show(api.prune(file, output, overrides, since, allow_factory, force=force))
 
 
 @click.command()

@@ -28,11 +28,14 @@ def train(card: Path, force: bool, allow_factory: tuple[str, ...]) -> None:
     from flexrel_sim.files import write_whole
     from flexrel_sim.networks import (
         CheckpointRecord,
+        checkpoint_to_write,
         consent_to,
         load_card,
         training_dataset,
+        with_record,
         write_checkpoint_record,
     )
+    from flexrel_sim.signals import held
     from flexrel_sim.training import train_network
 
     card_file = load_card(card, consent_to(allow_factory))
@@ -42,6 +45,10 @@ def train(card: Path, force: bool, allow_factory: tuple[str, ...]) -> None:
         )
     if card_file.card.pruned:
         raise InputError(f"{card}: pruned: filters were removed; train the network it came from")
+    file = checkpoint_to_write(card_file)
+    if force or not file.exists():
+        # Before the hours of training: the card may be one that can't be edited.
+        with_record(card_file, CheckpointRecord(file=file.name, sha256="0" * 64))
     trained = train_network(
         card_file.card,
         training_dataset(card_file),
@@ -51,22 +58,22 @@ def train(card: Path, force: bool, allow_factory: tuple[str, ...]) -> None:
     accuracy = trained.held_out_correct / trained.held_out_samples
     digest = hashlib.sha256(trained.checkpoint).hexdigest()
     click.echo(f"accuracy {accuracy:.4f} on {trained.held_out_samples} held-out samples")
-    file = card_file.checkpoint
     if file.exists() and not force:
         same = hashlib.sha256(file.read_bytes()).hexdigest() == digest
         state = "the same bytes" if same else "other bytes; --force replaces it"
         click.echo(f"{file}: kept; training gave {state}")
         return
-    write_whole(file, trained.checkpoint)
     record = CheckpointRecord(
-        file=file.name,
+        file=file.relative_to(card.parent).as_posix(),
         sha256=digest,
         held_out_accuracy=accuracy,
         held_out_samples=trained.held_out_samples,
         torch=version("torch"),
         reproduce=f"flexrel-sim train {card}",
     )
-    write_checkpoint_record(card_file, record)
+    with held():
+        write_whole(file, trained.checkpoint)
+        write_checkpoint_record(card_file, record)
     click.echo(f"{file}: written and recorded on {card}")
 
 
@@ -80,6 +87,7 @@ def train(card: Path, force: bool, allow_factory: tuple[str, ...]) -> None:
 @click.option("--stride", default=1, type=click.IntRange(1), help="Keep one pixel in so many.")
 @click.option("--epochs", default=20, type=click.IntRange(1, 10_000), help="Passes.")
 @click.option("--seed", default=0, type=click.IntRange(0, 2**63 - 1), help="Seed of training.")
+@click.option("--force", is_flag=True, help="Replace a card and weights that are there.")
 @allow_factory_option
 def train_bottleneck(  # noqa: PLR0913, PLR0917 - one per option of the command
     scenario: Path,
@@ -88,6 +96,7 @@ def train_bottleneck(  # noqa: PLR0913, PLR0917 - one per option of the command
     stride: int,
     epochs: int,
     seed: int,
+    force: bool,
     allow_factory: tuple[str, ...],
 ) -> None:
     """Train an encoder and a decoder for the cut of SCENARIO.
@@ -105,6 +114,7 @@ def train_bottleneck(  # noqa: PLR0913, PLR0917 - one per option of the command
         BottleneckTraining(epochs=epochs, seed=seed),
         lambda epoch, loss: click.echo(f"epoch {epoch}: loss {loss:.4f}", err=True),
         allow_factory,
+        force=force,
     )
     record = card.checkpoint
     accuracy, samples = record.held_out_accuracy, record.held_out_samples

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from flexrel_sim.datasets import Samples, held_out, train_samples
 from flexrel_sim.errors import InputError, WorkError
-from flexrel_sim.files import write_whole
+from flexrel_sim.files import demand_free, write_whole
 from flexrel_sim.measure.pruned import prune_point, samples_of
 from flexrel_sim.measure.spec import MeasureSpec
 from flexrel_sim.networks import CheckpointRecord
@@ -27,6 +27,7 @@ from flexrel_sim.networks.bottleneck_card import (
 )
 from flexrel_sim.networks.build import load_network
 from flexrel_sim.partition import EDGE, split_graph, trace
+from flexrel_sim.signals import held
 from flexrel_sim.threads import one_thread
 from flexrel_sim.training.bottleneck import train_bottleneck
 
@@ -39,6 +40,8 @@ def make_bottleneck(
     size: tuple[int, int],
     recipe: BottleneckTraining,
     after_epoch: Callable[[int, float], None] | None = None,
+    *,
+    force: bool = False,
 ) -> BottleneckCard:
     """Train a bottleneck for an operating point, and write its card and weights.
 
@@ -54,6 +57,8 @@ def make_bottleneck(
         How long and how fast.
     after_epoch
         Called with the epoch, from 1, and its mean loss.
+    force
+        Whether a card and weights that are there are replaced.
 
     Returns
     -------
@@ -64,7 +69,7 @@ def make_bottleneck(
     ------
     InputError
         If the cut is `edge` or `best`, the network's card has no recipe, or the file has another
-        suffix or would replace the network's own card.
+        suffix or would replace the network's own card or checkpoint, or, without ``force``, any.
     WorkError
         If the boundary takes no bottleneck of that size, or is of several tensors.
     """
@@ -75,6 +80,10 @@ def make_bottleneck(
         raise InputError(f"{spec.card_file.file}: training: is missing: it names the samples")
     if file.suffix != ".yaml" or file.resolve() == spec.card_file.file.resolve():
         raise InputError(f"{file}: must be a .yaml file, and not the network's own; name another")
+    weights = file.with_suffix(".safetensors")
+    if weights.resolve() == spec.card_file.checkpoint.resolve():
+        raise InputError(f"{weights}: is the network's own checkpoint; name another card")
+    demand_free((file, weights), force=force)
     if spec.seeks_best:
         raise InputError("split.cut: is 'best'; name the cut that the bottleneck is for")
     with one_thread():
@@ -92,7 +101,6 @@ def make_bottleneck(
         with torch.inference_mode():
             boundary = halves[0](images[:1]).shape[1:]
     data = save({name: held.contiguous() for name, held in bottleneck.state_dict().items()})
-    weights = file.with_suffix(".safetensors")
     card = BottleneckCard(
         network=spec.card_file.card.name,
         cut=spec.scenario.split.cut,
@@ -110,8 +118,9 @@ def make_bottleneck(
         ),
     )
     try:
-        write_whole(weights, data)
-        write_bottleneck_card(file, card)
+        with held():
+            write_whole(weights, data, replace=force)
+            write_bottleneck_card(file, card)
     except OSError as error:
         raise InputError(f"{file}: can't be written: {error.strerror}; name another") from None
     return card

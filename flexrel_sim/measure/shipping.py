@@ -19,7 +19,7 @@ from flexrel_sim.accuracy import Recalls
 from flexrel_sim.codec import WeightDtype, shipped_bytes
 from flexrel_sim.datasets import DATASETS, Samples
 from flexrel_sim.errors import Fault, InputError, ScenarioError, WorkError
-from flexrel_sim.files import write_whole
+from flexrel_sim.files import demand_free, write_whole
 from flexrel_sim.measure.layers import layer_costs
 from flexrel_sim.measure.pruned import prune_point, samples_of
 from flexrel_sim.measure.spec import MeasureSpec
@@ -30,6 +30,7 @@ from flexrel_sim.networks.answers import answers
 from flexrel_sim.networks.build import load_network, weights_of
 from flexrel_sim.scenario import read_yaml
 from flexrel_sim.scenario.schema import PruningSection
+from flexrel_sim.signals import held
 from flexrel_sim.statistics import Estimate
 from flexrel_sim.threads import one_thread
 
@@ -94,7 +95,9 @@ class Shipped:
     warnings: tuple[Fault, ...] = ()
 
 
-def ship(spec: MeasureSpec, checkpoint: Path, since: Path | None = None) -> Shipped:
+def ship(
+    spec: MeasureSpec, checkpoint: Path, since: Path | None = None, *, force: bool = False
+) -> Shipped:
     """Prune a scenario's network and write it.
 
     Parameters
@@ -105,6 +108,8 @@ def ship(spec: MeasureSpec, checkpoint: Path, since: Path | None = None) -> Ship
         A ``.safetensors`` file; its card goes beside it, as ``.yaml``.
     since
         Card of an earlier version, whose update to this one is to be counted.
+    force
+        Whether a checkpoint and a card that are there are replaced.
 
     Returns
     -------
@@ -114,8 +119,8 @@ def ship(spec: MeasureSpec, checkpoint: Path, since: Path | None = None) -> Ship
     Raises
     ------
     InputError
-        If the file has another suffix, or would replace the scenario's own network, or another
-        file than a card; or the earlier version has other parameters.
+        If the file has another suffix, or would replace the scenario's own network, another file
+        than a card, or, without ``force``, any; or the earlier version has other parameters.
     WorkError
         If the network can't be pruned.
     """
@@ -131,6 +136,7 @@ def ship(spec: MeasureSpec, checkpoint: Path, since: Path | None = None) -> Ship
         raise InputError(f"{checkpoint.parent}: is no folder; make it, or name another file")
     if card_file.exists() and not _is_card(card_file):
         raise InputError(f"{card_file}: is there, and is no network's card; name another file")
+    demand_free((checkpoint, card_file), force=force)
     earlier = None if since is None else earlier_version(since, spec.card_file.consent)
     with one_thread():
         dense = load_network(spec.card_file)
@@ -151,8 +157,10 @@ def ship(spec: MeasureSpec, checkpoint: Path, since: Path | None = None) -> Ship
             except ValueError as error:
                 raise InputError(f"{since}: {error}") from None
     data = save({k: v.contiguous() for k, v in weights_of(pruned).state_dict().items()})
-    _write(checkpoint, data)
-    _write(card_file, _card_text(spec, checkpoint, data, after, found.choice).encode())
+    card = _card_text(spec, checkpoint, data, after, found.choice).encode()
+    with held():
+        for file, content in ((checkpoint, data), (card_file, card)):
+            _write(file, content, force=force)
     return Shipped(checkpoint, card_file, before, after, found.choice, update)
 
 
@@ -215,8 +223,8 @@ def _choice(choice: Mapping[str, Any]) -> str:
     return choice_text(choice) + missed
 
 
-def _write(file: Path, data: bytes) -> None:
+def _write(file: Path, data: bytes, *, force: bool) -> None:
     try:
-        write_whole(file, data)
+        write_whole(file, data, replace=force)
     except OSError as error:
         raise InputError(f"{file}: can't be written: {error.strerror}; name another") from None

@@ -11,6 +11,10 @@ from flexrel_sim.networks.card import (
     sha256_of,
     training_dataset,
     training_faults,
+)
+from flexrel_sim.networks.card_edit import (
+    checkpoint_to_write,
+    with_record,
     write_checkpoint_record,
 )
 from flexrel_sim.networks.consent import CONSENT_VARIABLE, Consent, consent_to
@@ -31,6 +35,7 @@ __all__ = [
     "Training",
     "called",
     "checkpoint_file",
+    "checkpoint_to_write",
     "consent_to",
     "load_card",
     "network_digests",
@@ -39,5 +44,6 @@ __all__ = [
     "training_dataset",
     "training_faults",
     "vgg_plan",
+    "with_record",
     "write_checkpoint_record",
 ]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-import yaml
 from pydantic import ConfigDict, Field, create_model
 
 from flexrel_sim.datasets import DATASETS, DatasetInfo, open_dataset
@@ -38,7 +37,6 @@ __all__ = [
     "sha256_of",
     "training_dataset",
     "training_faults",
-    "write_checkpoint_record",
 ]
 
 
@@ -302,7 +300,11 @@ def checkpoint_file(card_file: CardFile) -> Path | None:
         remedy = f"restore it, or {train}" if card.training else "restore it"
         raise CheckpointError(f"{file}: checkpoint: is missing; {remedy}")
     if sha256_of(file) != record.sha256:
-        again = f"restore it, or {train[:-1]} --force'" if card.training else "restore it"
+        # What training did not write is somebody's own, which it must not replace.
+        ours = card.training and record.reproduce and not card.pruned
+        again = f"restore it, or {train[:-1]} --force'" if ours else "restore it"
+        if not ours and not card.pruned:
+            again += ", or record its own sha256 on the card if it is the one that you mean"
         raise CheckpointError(
             f"{file}: checkpoint: is truncated or not the file on its card"
             f" ({file.stat().st_size:,} bytes, another sha256); {again}"
@@ -322,23 +324,6 @@ def _packaged(card_file: CardFile) -> Path:
             f" {PACKAGED[family].distribution}=={PACKAGED[family].version} again"
         )
     return file
-
-
-def write_checkpoint_record(card_file: CardFile, record: CheckpointRecord) -> None:
-    """Write the ``checkpoint`` section of a card, and leave the rest as its author wrote it.
-
-    Parameters
-    ----------
-    card_file
-        The card; its checkpoint section is its last.
-    record
-        What to write.
-    """
-    text = card_file.file.read_text(encoding="utf-8")
-    kept = text.partition("\ncheckpoint:")[0].rstrip("\n")
-    data: dict[str, Any] = {"checkpoint": record.model_dump(exclude_none=True)}
-    section = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
-    card_file.file.write_text(f"{kept}\n{section}", encoding="utf-8")
 
 
 def sha256_of(file: Path) -> str:

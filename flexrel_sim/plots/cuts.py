@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullLocator
 
 from flexrel_sim.errors import InputError
+from flexrel_sim.files import demand_free, write_whole
 from flexrel_sim.placement import Cut, CutTable
-from flexrel_sim.plots.style import COLOURS, GREY, save, style
+from flexrel_sim.plots.style import COLOURS, GREY, picture, style
 
 __all__ = ["cuts_along_depth", "draw_cuts"]
 
@@ -20,11 +21,8 @@ _TICKS_MAX = 30
 
 _SUFFIXES = (".png", ".svg", ".pdf")
 
-# The same cuts give the same bytes.
-_DATE = {".svg": "Date", ".pdf": "CreationDate"}
 
-
-def draw_cuts(table: CutTable, title: str, output: Path) -> list[Path]:
+def draw_cuts(table: CutTable, title: str, output: Path, *, force: bool = False) -> list[Path]:
     """Draw `cuts_along_depth` into a file, or as PNG and SVG into a folder.
 
     Parameters
@@ -33,6 +31,8 @@ def draw_cuts(table: CutTable, title: str, output: Path) -> list[Path]:
         What to draw.
     output
         A .png, .svg or .pdf file, or a folder, which is made if it is missing.
+    force
+        Whether pictures that are there are replaced.
 
     Returns
     -------
@@ -42,21 +42,24 @@ def draw_cuts(table: CutTable, title: str, output: Path) -> list[Path]:
     Raises
     ------
     InputError
-        If the file is of another kind, or can't be written.
+        If the file is of another kind, or can't be written, or is there and is not to be replaced.
     """
     if output.suffix and not output.is_dir() and output.suffix not in _SUFFIXES:
         raise InputError(f"{output}: must be a {', '.join(_SUFFIXES)} file, or a folder")
-    with style():
-        figure = cuts_along_depth(table, title)
-        try:
-            if output.suffix and not output.is_dir():
-                metadata = {} if output.suffix == ".png" else {_DATE[output.suffix]: None}
-                figure.savefig(output, dpi=200, metadata=metadata)
-                return [output]
-            output.mkdir(parents=True, exist_ok=True)
-            return save(figure, output, "cuts")
-        except OSError as error:
-            raise InputError(f"{output}: can't be written: {error.strerror}") from None
+    if output.suffix and not output.is_dir():
+        files = [output]
+    else:
+        files = [output / "cuts.png", output / "cuts.svg"]
+    demand_free(files, force=force)
+    try:
+        files[0].parent.mkdir(parents=True, exist_ok=True)
+        with style():
+            figure = cuts_along_depth(table, title)
+            for file in files:
+                write_whole(file, picture(figure, file.suffix), replace=force)
+    except OSError as error:
+        raise InputError(f"{output}: can't be written: {error.strerror}") from None
+    return files
 
 
 def cuts_along_depth(table: CutTable, title: str) -> Figure:

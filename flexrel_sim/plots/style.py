@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "GREY", "MARKERS", "new_figure", "save", "style"]
+__all__ = ["COLOURS", "GREY", "MARKERS", "new_figure", "picture", "save", "style"]
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette: told apart by colour-blind readers too."""
@@ -53,6 +54,28 @@ def new_figure(
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
     axes = figure.subplots(1, panels, squeeze=False, sharey=panels > 1)
     return figure, list(axes[0])
+
+
+def picture(figure: Figure, suffix: str) -> bytes:
+    """Give a figure as a file's content; the same figures give the same bytes.
+
+    Parameters
+    ----------
+    figure
+        What to draw.
+    suffix
+        Kind of the file: ``.png``, ``.svg`` or ``.pdf``.
+
+    Returns
+    -------
+    bytes
+        The file.
+    """
+    stream = io.BytesIO()
+    dates = {".svg": "Date", ".pdf": "CreationDate"}
+    metadata = {dates[suffix]: None} if suffix in dates else {}
+    figure.savefig(stream, format=suffix.removeprefix("."), dpi=200, metadata=metadata)
+    return stream.getvalue()
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
