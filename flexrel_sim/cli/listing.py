@@ -50,6 +50,8 @@ def _state(card: Card) -> str:
     dataset = card.training.dataset if card.training else "came trained"
     record = card.checkpoint
     if record is None:
+        if getattr(card.architecture, "trained", False):
+            return f"{dataset}, weights of its factory"
         return f"{dataset}, {'weights of a package' if card.needs_package else 'not trained'}"
     if record.held_out_accuracy is None or record.held_out_samples is None:
         return f"{dataset}, accuracy not recorded"

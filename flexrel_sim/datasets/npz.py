@@ -164,8 +164,9 @@ def _pixels(where: str, arrays: list[Array]) -> list[Images]:
     if not kinds <= set("bifu"):
         found = ", ".join(str(array.dtype) for array in arrays)
         raise DatasetError(f"{where}: must be numbers, got {found}; save them as uint8")
-    if not all(np.isfinite(array).all() for array in arrays):
-        count = sum(int((~np.isfinite(array)).sum()) for array in arrays)
+    floats = [array for array in arrays if array.dtype.kind == "f"]
+    if not all(np.isfinite(array).all() for array in floats):
+        count = sum(int((~np.isfinite(array)).sum()) for array in floats)
         raise DatasetError(
             f"{where}: must be finite, got {count} pixels that are NaN or infinite;"
             " leave these images out or repair them"
@@ -178,7 +179,7 @@ def _pixels(where: str, arrays: list[Array]) -> list[Images]:
             f"{where}: must be in 0..1 or 0..255, {got}; save them before they are normalised"
         )
     if kinds <= {"f"} and high <= 1:
-        return [array.astype(np.float32) for array in arrays]
+        return [array.astype(np.float32, copy=False) for array in arrays]
     if kinds <= {"b"}:
         return [array.astype(np.float32) for array in arrays]
     if high <= 1:
@@ -186,9 +187,9 @@ def _pixels(where: str, arrays: list[Array]) -> list[Images]:
             f"{where}: must be floats if they are in 0..1, {got} as integers; save"
             " images.astype('float32') if 1 is white, or images * 255"
         )
-    if any((array != np.floor(array)).any() for array in arrays if array.dtype.kind == "f"):
+    if any((array != np.floor(array)).any() for array in floats):
         raise DatasetError(
             f"{where}: must be whole numbers where they exceed 1, {got} with fractions;"
             " scale them to 0..1"
         )
-    return [array.astype(np.uint8) for array in arrays]
+    return [array.astype(np.uint8, copy=False) for array in arrays]
