@@ -17,6 +17,7 @@ import yaml
 from flexrel_sim.metrics import METRICS
 from flexrel_sim.profile import save_profile
 from flexrel_sim.report.folder import PROVENANCE_NAME
+from flexrel_sim.scenario.file_keys import FILE_KEYS, moved, value_text
 from flexrel_sim.simulation import Summary, Unstable
 from flexrel_sim.statistics import Estimate
 from flexrel_sim.study.result import PointResult, StudyResult
@@ -124,7 +125,7 @@ def _point_data(point: PointResult) -> dict[str, Any]:
     profile = point.profile
     data: dict[str, Any] = {
         "index": point.index,
-        "values": point.values,
+        "values": {path: _value(path, value) for path, value in point.values.items()},
         "profile": profile.key,
         "operating_point": profile.operating_point,
         "stable": isinstance(point.outcome, Summary),
@@ -152,6 +153,11 @@ def _point_data(point: PointResult) -> dict[str, Any]:
         "metrics": {name: asdict(estimate) for name, estimate in outcome.metrics.items()},
         "shares": {name: asdict(share) for name, share in outcome.shares.items()},
     }
+
+
+def _value(path: str, value: Any) -> Any:
+    # Not where a file lies: the summary is the same from any folder.
+    return value_text(path, value) if isinstance(value, str) else value
 
 
 def _write_csv(file: Path, result: StudyResult) -> None:
@@ -186,19 +192,10 @@ def _bounds(name: str, estimate: Estimate) -> dict[str, float]:
 
 def _movable(result: StudyResult) -> dict[str, Any]:
     """Resolve the scenario so that it runs from its new folder too."""
-    data = result.scenario_file.resolved()
-    folder = result.scenario_file.folder
-    if "model" in data:
-        data["model"]["network"] = str((folder / data["model"]["network"]).resolve())
-    for section in ("edge", "server"):
-        file = folder / data[section]["device"]
-        if file.is_file():
-            data[section]["device"] = str(file.resolve())
     # Only a dataset of the user's own has a hash, and is named by a path.
-    if any(point.profile.provenance.get("dataset_sha256") for point in result.points):
-        file = folder / (data["data"]["dataset"] or "")
-        if data["data"]["dataset"] and file.exists():
-            data["data"]["dataset"] = str(file.resolve())
+    has_own_data = any(p.profile.provenance.get("dataset_sha256") for p in result.points)
+    keys = FILE_KEYS if has_own_data else FILE_KEYS - {"data.dataset"}
+    data: dict[str, Any] = moved(result.scenario_file.resolved(), result.scenario_file.folder, keys)
     return data
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -62,6 +62,9 @@ class Summary:
         Whether quantiles come from a sketch.
     option_shares
         Share of the counted answers that each of a controller's options gave.
+    per_replication
+        Every simulated metric's values, one per replication, to compare points that met the same
+        chance.
     """
 
     metrics: dict[str, Estimate]
@@ -74,6 +77,7 @@ class Summary:
     dropped: dict[str, int] = field(default_factory=dict)
     sketched: bool = False
     option_shares: tuple[float, ...] = (1.0,)
+    per_replication: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def estimated(self) -> tuple[str, ...]:
@@ -118,9 +122,10 @@ def summarise(  # noqa: PLR0913, PLR0917 - a point is all of these
     values = [own.values() for own in figures]
     # What a replication can't tell, the point can't: a latency, where nothing was answered.
     known = [name for name in values[0] if all(name in own for own in values)]
-    metrics = {name: t_interval([own[name] for own in values]) for name in known}
-    if regrets_s and "latency_mean_s" in metrics:
-        metrics["regret_s"] = t_interval(regrets_s)
+    simulated = {name: tuple(own[name] for own in values) for name in known}
+    if regrets_s and "latency_mean_s" in simulated:
+        simulated["regret_s"] = tuple(regrets_s)
+    metrics = {name: t_interval(own) for name, own in simulated.items()}
     shares = _option_shares(figures, len(profiles))
     facts = {
         "downlink_bytes": sum(
@@ -149,6 +154,7 @@ def summarise(  # noqa: PLR0913, PLR0917 - a point is all of these
         },
         sketched=not all(own.quantiles.exact for own in figures),
         option_shares=shares,
+        per_replication=simulated,
     )
 
 
