@@ -1,4 +1,4 @@
-"""Intervals: Student's t over replications, Wilson's for a proportion."""
+"""Intervals: Student's t over replications, Woodruff's ranks, Wilson's for a proportion."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtrit
 
-__all__ = ["Estimate", "mixed", "t_interval", "wilson_interval"]
+__all__ = ["Estimate", "mixed", "ratio_values", "t_half_width", "t_interval", "wilson_interval"]
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,42 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
     if array.size < 2:
         raise ValueError(f"an interval needs at least two replications, got {array.size}")
     mean = float(array.mean())
-    half = float(
-        stdtrit(array.size - 1, 0.5 + level / 2) * array.std(ddof=1) / math.sqrt(array.size)
-    )
+    half = t_half_width(array, level)
     return Estimate(mean, mean - half, mean + half)
+
+
+def t_half_width(values: ArrayLike, level: float = 0.95) -> float:
+    """Give half the width of the t-interval of at least two independent values' mean."""
+    array = np.asarray(values, dtype=float)
+    spread = array.std(ddof=1) / math.sqrt(array.size)
+    return float(stdtrit(array.size - 1, 0.5 + level / 2) * spread)
+
+
+def ratio_values(totals: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
+    """Linearise a mean over all that was counted, so that replications of any size weigh right.
+
+    Parameters
+    ----------
+    totals
+        Sum over what each replication counted, shape ``(replications,)``.
+    counts
+        How many it counted; some at all.
+
+    Returns
+    -------
+    ndarray of float64
+        One value per replication. Their mean is ``Σ totals / Σ counts``, their spread is that of
+        its error, and with equal counts they are the replications' own means.
+
+    References
+    ----------
+    Cochran, *Sampling Techniques*, 3rd ed., 1977, section 6.3 (the ratio estimate).
+    """
+    sums, sizes = np.asarray(totals, dtype=float), np.asarray(counts, dtype=float)
+    if (sizes == sizes[0]).all():
+        return sums / sizes
+    pooled = sums.sum() / sizes.sum()
+    return np.asarray(pooled + (sums - pooled * sizes) / sizes.mean())
 
 
 def mixed(estimates: Sequence[Estimate], shares: Sequence[float]) -> Estimate:

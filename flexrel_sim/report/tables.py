@@ -151,6 +151,7 @@ def _point_data(point: PointResult) -> dict[str, Any]:
         "counted_requests": outcome.counted_requests,
         "service_times": dict(outcome.labels),
         "metrics": {name: asdict(estimate) for name, estimate in outcome.metrics.items()},
+        "doubts": {name: doubt.reason for name, doubt in outcome.doubts.items()},
         "shares": {name: asdict(share) for name, share in outcome.shares.items()},
     }
 

@@ -37,8 +37,6 @@ EDGE_SPANS: Final = ("edge wait", "edge compute")
 
 STAGE_NAMES: Final = ("edge", "uplink", "server", "downlink")
 
-_QUANTILES: Final = {"latency_p50_s": 0.5, "latency_p95_s": 0.95, "latency_p99_s": 0.99}
-
 
 @dataclass(frozen=True)
 class Window:
@@ -175,8 +173,9 @@ class Figures:
         Returns
         -------
         dict
-            Latencies are over answered requests, and absent if there are none; energies over all
-            requests of the run, all else over counted ones.
+            The mean latency is over answered requests, and absent if there are none; energies over
+            all requests of the run, all else over counted ones. Quantiles are no replication's own:
+            `quantiles` of all of them together give one.
 
         Raises
         ------
@@ -191,7 +190,6 @@ class Figures:
         figures: dict[str, float] = {}
         if self.answered:
             figures["latency_mean_s"] = self.latency_s
-            figures |= zip(_QUANTILES, self.quantiles.at(_QUANTILES.values()), strict=True)
         figures["throughput_per_s"] = self.answers_in_window / length_s
         figures["drop_share"] = int(self.dropped[1:].sum()) / self.counted
         missed = self.counted - self.answered + self.late

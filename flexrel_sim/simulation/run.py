@@ -9,6 +9,7 @@ from pathlib import Path
 from flexrel_sim.links.resolve import is_random, resolve
 from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import SystemScenario
+from flexrel_sim.simulation.doubts import queues_of
 from flexrel_sim.simulation.figures import Figures, Window
 from flexrel_sim.simulation.replication import Replication
 from flexrel_sim.simulation.store import KeepTrace
@@ -98,7 +99,13 @@ def simulate_point(
         regrets_s = [
             own.latency_s - best.latency_s for own, best in zip(figures, oracles, strict=True)
         ]
-    summary = summarise(figures, runs[0].system, profiles, stages, loads, runs[0].engine, regrets_s)
+    # Clients that wait for answers, frames and recordings come more evenly than theory's arrivals
+    # by chance, and a controller has more than one load.
+    by_chance = scenario.workload.arrivals in ("poisson", "bursty", "diurnal")
+    queues = queues_of(stages, loads) if by_chance and runs[0].control is None else ()
+    summary = summarise(
+        figures, runs[0].system, profiles, stages, loads, runs[0].engine, regrets_s, queues
+    )
     if runs[0].control is None:
         return summary
     # What ran is a mixture of the options: so are the loads.

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 
 from flexrel_sim.profile import Profile
+from flexrel_sim.simulation.doubts import Doubt, Queue, doubts_of
 from flexrel_sim.simulation.figures import EDGE_SPANS, SPANS, Figures, Window
 from flexrel_sim.simulation.options import shipped_bytes
+from flexrel_sim.simulation.quantiles import Pool
 from flexrel_sim.simulation.system import Stage, System
+from flexrel_sim.simulation.tails import PooledQuantile, quantile_interval
 from flexrel_sim.simulation.trace import REASONS
-from flexrel_sim.statistics import Estimate, mixed, t_interval
+from flexrel_sim.statistics import Estimate, mixed, ratio_values, t_interval
 
 __all__ = ["SPANS", "StageShare", "Summary", "Window", "summarise", "with_loads"]
+
+_QUANTILES: Final = {"latency_p50_s": 0.5, "latency_p95_s": 0.95, "latency_p99_s": 0.99}
 
 
 @dataclass(frozen=True)
@@ -41,8 +48,9 @@ class Summary:
     Parameters
     ----------
     metrics
-        Every metric by name. Simulated ones have t-intervals over replications, accuracy has
-        Wilson's over test samples, and a fact such as weight bytes has no width.
+        Every metric by name. Simulated ones have t-intervals over replications, quantiles of
+        latency Woodruff's, accuracy has Wilson's over test samples, and a fact such as weight bytes
+        has no width. No bound is one that the figure can't have, such as a negative latency.
     shares
         What the sojourn time is made of.
     loads
@@ -64,7 +72,10 @@ class Summary:
         Share of the counted answers that each of a controller's options gave.
     per_replication
         Every simulated metric's values, one per replication, to compare points that met the same
-        chance.
+        chance: differences of two points' values are as good a sample as the values are. Their mean
+        is the metric's value. A quantile's are linearised around the pooled one: no latencies.
+    doubts
+        Latencies whose interval is not to be relied on, and why.
     """
 
     metrics: dict[str, Estimate]
@@ -78,6 +89,7 @@ class Summary:
     sketched: bool = False
     option_shares: tuple[float, ...] = (1.0,)
     per_replication: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    doubts: Mapping[str, Doubt] = field(default_factory=dict)
 
     @property
     def estimated(self) -> tuple[str, ...]:
@@ -93,6 +105,7 @@ def summarise(  # noqa: PLR0913, PLR0917 - a point is all of these
     loads: dict[str, float],
     engine: str = "simpy",
     regrets_s: Sequence[float] = (),
+    queues: Sequence[Queue] = (),
 ) -> Summary:
     """Summarise the replications of one point.
 
@@ -108,6 +121,8 @@ def summarise(  # noqa: PLR0913, PLR0917 - a point is all of these
         Which engine did.
     regrets_s
         Mean latency beyond the oracle's, one per replication; none without a controller.
+    queues
+        Those whose memory by theory counts; none where arrivals are not by chance.
 
     Returns
     -------
@@ -119,13 +134,16 @@ def summarise(  # noqa: PLR0913, PLR0917 - a point is all of these
     ValueError
         If a replication counted no request.
     """
-    values = [own.values() for own in figures]
-    # What a replication can't tell, the point can't: a latency, where nothing was answered.
-    known = [name for name in values[0] if all(name in own for own in values)]
-    simulated = {name: tuple(own[name] for own in values) for name in known}
-    if regrets_s and "latency_mean_s" in simulated:
-        simulated["regret_s"] = tuple(regrets_s)
-    metrics = {name: t_interval(own) for name, own in simulated.items()}
+    pool = Pool([own.quantiles for own in figures])
+    values, tails = _simulated(figures, pool, regrets_s)
+    metrics = {
+        name: tails[name].estimate if name in tails else _possible(name, t_interval(own))
+        for name, own in values.items()
+    }
+    doubts: dict[str, Doubt] = {}
+    if tails:
+        mean_s = metrics["latency_mean_s"].value
+        doubts = doubts_of(pool, mean_s, tails, queues, figures[0].window)
     shares = _option_shares(figures, len(profiles))
     facts = {
         "downlink_bytes": sum(
@@ -154,8 +172,39 @@ def summarise(  # noqa: PLR0913, PLR0917 - a point is all of these
         },
         sketched=not all(own.quantiles.exact for own in figures),
         option_shares=shares,
-        per_replication=simulated,
+        per_replication=values,
+        doubts=doubts,
     )
+
+
+def _simulated(
+    figures: Sequence[Figures], pool: Pool, regrets_s: Sequence[float]
+) -> tuple[dict[str, tuple[float, ...]], dict[str, PooledQuantile]]:
+    """Give every simulated metric's values by replication, and the quantiles' intervals."""
+    own = [replication.values() for replication in figures]
+    # What a replication can't tell, the point can't: a latency, where nothing was answered.
+    known = [name for name in own[0] if all(name in values for values in own)]
+    found = {name: tuple(values[name] for values in own) for name in known}
+    if "latency_mean_s" not in found:
+        return found, {}
+    # Over all requests, not over replications: one that had fewer of them weighs less.
+    means = ratio_values([r.sojourn_s for r in figures], [r.answered for r in figures])
+    tails = {name: quantile_interval(pool, share) for name, share in _QUANTILES.items()}
+    latencies = {"latency_mean_s": tuple(means.tolist())}
+    latencies |= {name: tail.values for name, tail in tails.items()}
+    if regrets_s:
+        latencies["regret_s"] = tuple(regrets_s)
+    return latencies | {name: found[name] for name in known if name not in latencies}, tails
+
+
+def _possible(name: str, estimate: Estimate) -> Estimate:
+    """Cut off bounds that the figure can't have: only regret may be negative."""
+    if name == "regret_s":
+        return estimate
+    highest = 1.0 if name.endswith(("_share", "_utilisation")) else math.inf
+    low, high = max(0.0, estimate.low), min(highest, estimate.high)
+    # Rounding of the value must not push it out of its own interval.
+    return Estimate(estimate.value, min(low, estimate.value), max(high, estimate.value))
 
 
 def with_loads(summary: Summary, loads: dict[str, float]) -> Summary:

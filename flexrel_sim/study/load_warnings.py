@@ -1,27 +1,22 @@
-"""Warnings about load: queues that never settle, and queues that had no time to."""
+"""Warnings about load and length: queues that never settle, and runs too short to tell."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from flexrel_sim.errors import Fault
+from flexrel_sim.metrics import METRICS
 from flexrel_sim.scenario import Point, ScenarioFile
 from flexrel_sim.simulation import Summary, Unstable
 from flexrel_sim.study.result import PointResult
-from flexrel_sim.theory import mm1_mean_wait_s, mm1_mean_wait_standard_error_s
 
 # Fewer drops than this change no latency that anybody could tell.
 _DROPS_UNTOLD = 0.001
 
-__all__ = ["drop_warnings", "overload_warnings", "saturation_warnings"]
-
-# Below this load, waits are short and the intervals tell enough.
-_HEAVY_LOAD = 0.8
-
-# A mean wait that is known to no better than half of itself is hardly known.
-_RELATIVE_ERROR_MAX = 0.5
+__all__ = ["drop_warnings", "overload_warnings", "sampling_warnings"]
 
 
 def overload_warnings(
@@ -47,10 +42,10 @@ def overload_warnings(
     return warnings
 
 
-def saturation_warnings(
+def sampling_warnings(
     scenario_file: ScenarioFile[Any], points: Sequence[PointResult]
 ) -> list[Fault]:
-    """Tell of points whose queue is too close to saturation for so short a run.
+    """Tell which latencies' intervals are not to be relied on.
 
     Parameters
     ----------
@@ -62,30 +57,40 @@ def saturation_warnings(
     Returns
     -------
     list of Fault
-        One per point whose busiest stage, were it an M/M/1 queue, would have a standard error of
-        its mean wait above half of that mean: replications that short start empty and underrate it.
+        One for each cause, whatever the number of points: the worst of them, and what would do.
     """
     warnings = []
-    for point, result in zip(scenario_file.points, points, strict=True):
-        outcome = result.outcome
-        if not isinstance(outcome, Summary) or outcome.loads[outcome.busiest] < _HEAVY_LOAD:
+    for cause in ("few", "unbounded", "start"):
+        told = [
+            (doubt.longer, doubt.warmup_s, name, doubt, point)
+            for point, result in zip(scenario_file.points, points, strict=True)
+            if isinstance(result.outcome, Summary)
+            for name, doubt in result.outcome.doubts.items()
+            if doubt.cause == cause
+        ]
+        if not told:
             continue
-        if point.scenario.workload.arrivals == "closed" or point.scenario.controller is not None:
-            # Queues of a closed system are as long as its clients are many, however high the load;
-            # with a controller there is more than one load.
-            continue
-        load = outcome.loads[outcome.busiest]
-        if load >= 1:
-            continue  # its waiting room is finite: what does not fit is dropped, and told
-        error = mm1_mean_wait_standard_error_s(load, 1.0, outcome.counted_requests)
-        if error > _RELATIVE_ERROR_MAX * mm1_mean_wait_s(load, 1.0):
-            rule = (
-                f"the {outcome.busiest} is close to saturation with rho = {load:.3g}"
-                f"{_where(point)}: {outcome.counted_requests:,} requests are too few for its wait"
-            )
-            tell = partial(scenario_file.fault, point, "workload.duration")
-            warnings.append(tell(rule, None, "lengthen the run, or lower the load"))
+        worst, warmup_s, name, doubt, point = max(told, key=lambda own: own[:2])
+        names = [metric for metric in METRICS if metric in {own[2] for own in told}]
+        count = len({id(own[4]) for own in told})
+        of = f" of {count} of {len(points)} points" if len(points) > 1 else ""
+        rule = (
+            f"gives no 95 % intervals for {', '.join(names)}{of}"
+            f"; worst {name}{_where(point)}: {doubt.reason}"
+        )
+        key, remedy = "workload.duration", f"run {_rounded_up(worst)} times as long"
+        remedy += ", or as many more replications"
+        if cause == "start":
+            key, remedy = "simulation.warmup", f"set at least {_rounded_up(warmup_s)} s"
+            remedy += ", and lengthen workload.duration by as much"
+        warnings.append(scenario_file.fault(point, key, rule, None, remedy))
     return warnings
+
+
+def _rounded_up(value: float) -> str:
+    """Show a number with two digits, none of them too small."""
+    digit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return f"{math.ceil(value / digit) * digit:.6g}"
 
 
 def _where(point: Point[Any]) -> str:

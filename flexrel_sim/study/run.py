@@ -21,7 +21,7 @@ from flexrel_sim.simulation import Summary, Unstable, simulate_point
 from flexrel_sim.simulation.check import system_findings
 from flexrel_sim.simulation.store import KeepTrace, trace_writer
 from flexrel_sim.study.executor import run_tasks
-from flexrel_sim.study.load_warnings import drop_warnings, overload_warnings, saturation_warnings
+from flexrel_sim.study.load_warnings import drop_warnings, overload_warnings, sampling_warnings
 from flexrel_sim.study.ranking import rank
 from flexrel_sim.study.result import PointResult, StudyResult
 
@@ -219,7 +219,7 @@ def _simulated(
     ranked, environments = rank(points, scenario_file)
     unsure = [
         *_missed_aims(scenario_file, points),
-        *saturation_warnings(scenario_file, points),
+        *sampling_warnings(scenario_file, points),
         *drop_warnings(scenario_file, points),
     ]
     links = {str(warning): warning for warning in _link_warnings(scenario_file)}

@@ -16,6 +16,7 @@ __all__ = [
     "mg1_priority_mean_waits_s",
     "mm1_mean_wait_s",
     "mm1_mean_wait_standard_error_s",
+    "mm1_relaxation_time_s",
     "mm1_sojourn_quantile_s",
     "mmc_mean_wait_s",
     "sharing_mean_sojourn_s",
@@ -62,6 +63,30 @@ def mm1_mean_wait_standard_error_s(
     load = stable_load(arrival_rate_per_s, service_time_s, 1)
     spread = load * (2 + 5 * load - 4 * load**2 + load**3) / ((1 - load) ** 4 * customers)
     return service_time_s * math.sqrt(spread)
+
+
+def mm1_relaxation_time_s(arrival_rate_per_s: float, service_time_s: float) -> float:
+    """Give the relaxation time of an M/M/1 queue: what is left of its start decays by it.
+
+    Parameters
+    ----------
+    arrival_rate_per_s
+        Arrival rate.
+    service_time_s
+        Mean service time.
+
+    Returns
+    -------
+    float
+        ``s / (1-√ρ)²``.
+
+    References
+    ----------
+    Cohen, *The Single Server Queue*, 2nd ed., 1982, section II.2.1; Abate and Whitt, *Transient
+    behavior of the M/M/1 queue: starting at the origin*, Queueing Systems 2, 1987.
+    """
+    load = stable_load(arrival_rate_per_s, service_time_s, 1)
+    return service_time_s / (1 - math.sqrt(load)) ** 2
 
 
 def md1_mean_wait_s(arrival_rate_per_s: float, service_time_s: float) -> float:
