@@ -26,6 +26,7 @@ _OWN_NAMES = frozenset(
         "scenario.yaml",
         "summary.json",
         "table.csv",
+        "environments.csv",
         TRACES_NAME,
         "profiles",
         "curves.jsonl",

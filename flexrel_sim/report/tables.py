@@ -20,7 +20,10 @@ from flexrel_sim.report.folder import PROVENANCE_NAME
 from flexrel_sim.scenario.file_keys import FILE_KEYS, moved, value_text
 from flexrel_sim.simulation import Summary, Unstable
 from flexrel_sim.statistics import Estimate
+from flexrel_sim.study.environments import Environment
+from flexrel_sim.study.recommendations import design_names, recommend
 from flexrel_sim.study.result import PointResult, StudyResult
+from flexrel_sim.study.verdicts import Verdict
 from flexrel_sim.version import __version__
 
 __all__ = [
@@ -64,19 +67,45 @@ def summary_data(result: StudyResult) -> dict[str, Any]:
     Returns
     -------
     dict
-        Name, chosen point, warnings, and every point with its figures.
+        Name, the headline's environment and its chosen point, every environment with its own, what
+        to take where, warnings, and every point with its figures.
     """
     chosen = result.chosen
+    designs = design_names(result)
     return {
         "name": result.scenario_file.scenario.name,
+        "headline": result.headline.name,
         "chosen": None if chosen is None else chosen.index,
+        "environments": [
+            _environment_data(result, own, designs[own.chosen]) for own in result.environments
+        ],
+        "recommendations": [
+            {"text": str(own), **asdict(own), "switches": own.switches} for own in recommend(result)
+        ],
         "warnings": [f"{warning.path}: {warning.rule}" for warning in result.warnings],
         "points": [_point_data(point) for point in result.points],
     }
 
 
+def _environment_data(result: StudyResult, own: Environment, design: str) -> dict[str, Any]:
+    points = result.points_of(own)
+    return {
+        "name": own.name,
+        "settings": {path: _value(path, value) for path, value in own.settings.items()},
+        "is_base": own.is_base,
+        "points": len(points),
+        "feasible": sum(point.feasible for point in points),
+        "front": [point.index for point in points if point.on_front],
+        "chosen": own.chosen,
+        "design": design,
+        "tied": [point.index for point in points if point.tied],
+    }
+
+
 def write_tables(result: StudyResult, folder: Path) -> None:
-    """Write ``summary.json``, ``table.csv``, ``scenario.yaml``, the profiles and the provenance.
+    """Write ``summary.json``, the tables, ``scenario.yaml``, the profiles and the provenance.
+
+    ``table.csv`` has a row per point, ``environments.csv`` one per environment.
 
     Parameters
     ----------
@@ -87,6 +116,7 @@ def write_tables(result: StudyResult, folder: Path) -> None:
     """
     write_json(folder / "summary.json", summary_data(result))
     _write_csv(folder / "table.csv", result)
+    _write_environments(folder / "environments.csv", result)
     resolved = yaml.safe_dump(_movable(result), sort_keys=False, allow_unicode=True)
     (folder / "scenario.yaml").write_text(resolved, encoding="utf-8")
     profiles = [own for point in result.points for own in (point.profile, *point.options)]
@@ -132,6 +162,8 @@ def _point_data(point: PointResult) -> dict[str, Any]:
         "feasible": point.feasible,
         "on_front": point.on_front,
         "chosen": point.chosen,
+        "tied": point.tied,
+        "constraints": {name: _verdict_data(own) for name, own in point.verdicts.items()},
         "macs": profile.macs,
         "nonzero_weights": profile.nonzero_weights,
         "validation_accuracy": asdict(point.validation_accuracy),
@@ -164,7 +196,8 @@ def _value(path: str, value: Any) -> Any:
 def _write_csv(file: Path, result: StudyResult) -> None:
     swept = list(dict.fromkeys(path for point in result.points for path in point.values))
     bounds = [f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")]
-    head = ["index", *swept, *OPERATING_COLUMNS, "stable", "feasible", "on_front", "chosen", "macs"]
+    marks = ["stable", "feasible", "on_front", "chosen", "tied"]
+    head = ["index", *swept, *OPERATING_COLUMNS, *marks, "macs"]
     with file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, [*head, "nonzero_weights", "validation_accuracy", *bounds])
         writer.writeheader()
@@ -177,6 +210,7 @@ def _write_csv(file: Path, result: StudyResult) -> None:
                 "feasible": point.feasible,
                 "on_front": point.on_front,
                 "chosen": point.chosen,
+                "tied": point.tied,
                 "macs": point.profile.macs,
                 "nonzero_weights": point.profile.nonzero_weights,
                 "validation_accuracy": point.validation_accuracy.value,
@@ -185,6 +219,30 @@ def _write_csv(file: Path, result: StudyResult) -> None:
                 for name, estimate in point.outcome.metrics.items():
                     row |= _bounds(name, estimate)
             writer.writerow(row)
+
+
+def _write_environments(file: Path, result: StudyResult) -> None:
+    designs = design_names(result)
+    paths = list(dict.fromkeys(path for own in result.environments for path in own.settings))
+    counts = ["is_base", "points", "feasible", "chosen", "design", "tied"]
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, ["name", *paths, *counts], extrasaction="ignore")
+        writer.writeheader()
+        for own in result.environments:
+            data = _environment_data(result, own, designs[own.chosen])
+            tied = " ".join(str(index) for index in data["tied"])
+            writer.writerow({**data, **data["settings"], "tied": tied})
+
+
+def _verdict_data(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "bound": str(verdict.constraint),
+        "verdict": verdict.verdict,
+        **asdict(verdict.estimate),
+        "samples": verdict.samples,
+        "of": verdict.of,
+        "needed": verdict.needed,
+    }
 
 
 def _bounds(name: str, estimate: Estimate) -> dict[str, float]:
