@@ -33,6 +33,14 @@ class Metric:
     unit: str
     better: Literal["min", "max"]
 
+    @property
+    def is_share(self) -> bool:
+        """Whether it lies between 0 and 1."""
+        return not self.unit and self.name not in _COUNTS
+
+
+_COUNTS: Final = ("retransmissions",)
+"""Figures without a unit that may exceed 1."""
 
 _ALL = (
     Metric("latency_mean_s", "mean sojourn time", "s", "min"),

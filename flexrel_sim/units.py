@@ -25,6 +25,8 @@ __all__ = [
     "PositiveSeconds",
     "QuantityKind",
     "Seconds",
+    "leading_number",
+    "parse_in_unit",
     "parse_quantity",
     "spaced",
     "spaced_quantities",
@@ -176,6 +178,79 @@ def parse_quantity(value: object, kind: QuantityKind) -> float:
     if magnitude > kind.largest:
         raise ValueError(f"{rule}, and at most {kind.show(kind.largest)}")
     return float(magnitude)
+
+
+def parse_in_unit(text: str, unit: str) -> float:
+    """Convert a number, or a number with its unit, to a number in a unit.
+
+    Parameters
+    ----------
+    text
+        Such as ``"150 ms"`` or ``"95 %"``; a bare number is in the unit already.
+    unit
+        Such as ``s``, ``B``, ``1/s``, or empty for a share or count.
+
+    Returns
+    -------
+    float
+        The number.
+
+    Raises
+    ------
+    ValueError
+        If the text is no finite number, or its unit measures something else.
+
+    >>> parse_in_unit("150 ms", "s"), parse_in_unit("95 %", ""), parse_in_unit("2", "h")
+    (0.15, 0.95, 2.0)
+    """
+    rule = f"must be a finite number, with a unit or in {unit}" if unit else "must be a number"
+    share = text.strip().removesuffix("%")
+    match = _QUANTITY.fullmatch(share)
+    percent = share != text.strip()
+    if match is None or (match["unit"] and (percent or not unit)) or (percent and unit):
+        raise ValueError(rule)
+    if percent:
+        # Not a product with 0.01, which is none of the numbers that are written so.
+        number = float(match["number"]) / 100.0
+    elif match["unit"]:
+        try:
+            quantity = _REGISTRY.Quantity(float(match["number"]), _unit(match["unit"]))
+            number = float(quantity.m_as(_unit(unit.removeprefix("1"))))
+        except pint.PintError:
+            raise ValueError(rule) from None
+    else:
+        number = float(match["number"])
+    if not math.isfinite(number):
+        raise ValueError(rule)
+    return number
+
+
+def leading_number(value: object) -> float:
+    """Give what a number, or a quantity in the base units of what it measures, is ordered by.
+
+    Parameters
+    ----------
+    value
+        A number, or a text such as ``"2 Mbit/s"``.
+
+    Returns
+    -------
+    float
+        The number; NaN for what is neither.
+
+    >>> leading_number("0.5 Mbit/s") < leading_number("900 kbit/s") < leading_number("1 MB/s")
+    True
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not match["unit"]:
+        return math.nan
+    try:
+        quantity = _REGISTRY.Quantity(float(match["number"]), _unit(match["unit"]))
+    except pint.PintError:
+        return math.nan
+    return float(quantity.to_base_units().magnitude)
 
 
 def spaced_quantities(start: str, stop: str, steps: int, *, log: bool) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,17 +13,26 @@ __all__ = ["schema", "validate"]
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-def validate(files: tuple[Path, ...]) -> None:
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Replace a key of each scenario, such as pruning.ratio=0.6; may be repeated.",
+)
+def validate(files: tuple[Path, ...], settings: tuple[str, ...]) -> None:
     """Check FILES, scenarios and comparisons, without running them or any code of a card.
 
     Of a dataset that is not installed, all is checked that is known without its files.
     """
     from flexrel_sim.errors import Fault, ScenarioError
+    from flexrel_sim.scenario import parse_override
 
+    overrides = dict(parse_override(text) for text in settings)
     faults: list[Fault] = []
     for file in files:
         try:
-            count, what = _checked(file)
+            count, what = _checked(file, overrides)
         except ScenarioError as error:
             faults += error.faults
             continue
@@ -31,19 +41,25 @@ def validate(files: tuple[Path, ...]) -> None:
         raise ScenarioError(faults)
 
 
-def _checked(file: Path) -> tuple[int, str]:
+def _checked(file: Path, overrides: dict[str, Any]) -> tuple[int, str]:
     """Check a file, print its warnings, and tell how much it asks for."""
     from flexrel_sim.comparison import load_comparison
+    from flexrel_sim.errors import Fault, ScenarioError
     from flexrel_sim.scenario import load_scenario, read_yaml
-    from flexrel_sim.study import check_all
+    from flexrel_sim.study import check_all, system_warnings
 
     if {"pairs", "tracks"} & set(read_yaml(file).data):
+        if overrides:
+            path = next(iter(overrides))
+            rule = "can't be set in a comparison"
+            raise ScenarioError([Fault(path, rule, str(file), "edit the file", f"--set {path}")])
         comparison = load_comparison(file, need_data=False)
         warnings = [*comparison.missing, *comparison.warnings]
         count, what = comparison.curves, "curve"
     else:
-        scenario_file = load_scenario(file)
-        warnings = check_all(scenario_file, need_data=False).warnings
+        scenario_file = load_scenario(file, overrides)
+        checked = check_all(scenario_file, need_data=False)
+        warnings = [*checked.warnings, *system_warnings(scenario_file)]
         count, what = len(scenario_file.points), "point"
     for warning in dict.fromkeys(str(warning) for warning in warnings):
         click.echo(f"warning: {warning}", err=True)
@@ -70,7 +86,7 @@ def schema() -> None:
     names = {"propertyNames": {"enum": list(METRICS)}}
     data["properties"]["objectives"] |= names
     # A bound is written as text; its parsed form is nobody's to type.
-    bound = {"type": "string", "pattern": r"^\s*(<=|>=)\s*[+-]?[0-9.eE+-]+\s*$"}
+    bound = {"type": "string", "pattern": r"^\s*(<=|>=)\s*(dense|[+-]?[0-9.]).*$"}
     data["properties"]["constraints"] |= names | {"additionalProperties": bound}
     sections.pop("Constraint", None)
     click.echo(json.dumps(data, indent=1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,10 +14,11 @@ from flexrel_sim.cli.table import points_table
 from flexrel_sim.metrics import choice_text
 from flexrel_sim.scenario.schema import MODEL_SECTIONS
 from flexrel_sim.simulation import Summary
+from flexrel_sim.study.recommendations import recommend
 
 if TYPE_CHECKING:
     from flexrel_sim.api import Run
-    from flexrel_sim.study import PointResult
+    from flexrel_sim.study import PointResult, StudyResult
 
 __all__ = ["progress", "show_run", "table_console"]
 
@@ -28,6 +29,11 @@ _WIDTH_OFF_TERMINAL = 150
 
 # So few points are all shown, beaten or not.
 _ALL_SHOWN = 12
+
+# Points that can't be told from the choice are named up to this number, and counted.
+_TIED_NAMED = 12
+
+_LINES_MAX = 12
 
 
 def progress(label: str, items: Iterable[Any], total: int) -> Iterable[Any]:
@@ -67,21 +73,25 @@ def show_run(finished: Run) -> None:
     name = result.scenario_file.scenario.name
     count = len(result.points)
     # Points that differ only in settings without effect are the same: one row says it.
-    front = {_identity(p): p for p in reversed(result.headline_points) if p.on_front}
-    shown = sorted(front.values(), key=lambda point: (not point.chosen, point.index))
-    told, title = shown, f"{name}: Pareto front"
+    headline = [p for p in reversed(result.headline_points) if p.on_front or p.tied]
+    distinct = {_identity(point): point for point in headline}.values()
+    shown = sorted(distinct, key=lambda p: (not p.chosen, not p.on_front, p.index))
+    front = sum(point.on_front for point in shown)
+    told, title = shown, f"{name}: Pareto front (→ chosen, ≈ can't be told from it)"
     if count <= _ALL_SHOWN:
-        told, title = list(result.points), f"{name}: all points (• not beaten, → chosen)"
+        told = list(result.points)
+        title = f"{name}: all points (• not beaten, → chosen, ≈ can't be told from it)"
     if told:
         console.print(points_table(title, told[:_ROWS_MAX], console.width))
     unstable = sum(not isinstance(point.outcome, Summary) for point in result.points)
     overloaded = f", {unstable} of them overloaded" if unstable else ""
-    more = f" (the first {_ROWS_MAX} shown)" if len(told) > _ROWS_MAX else ""
+    more = f" (the first {_ROWS_MAX} rows shown)" if len(told) > _ROWS_MAX else ""
     click.echo(
-        f"{count} point{'s' if count > 1 else ''}{overloaded}; {len(shown)} on the Pareto front"
-        f" at the base link and workload{more}."
+        f"{count} point{'s' if count > 1 else ''}{overloaded}; {front} on the Pareto front"
+        f"{_at(result)}{more}."
     )
-    _print_choice(result.chosen)
+    _print_choice(result)
+    _print_recommendations(result)
     # Not through the console: what is not a table must not be wrapped.
     click.echo(f"results   {finished.folder}")
     for picture in finished.pictures:
@@ -94,9 +104,19 @@ def _identity(point: PointResult) -> tuple[str, str]:
     return point.profile.key, system
 
 
-def _print_choice(chosen: PointResult | None) -> None:
+def _at(result: StudyResult) -> str:
+    """Name the environment that the headline is about."""
+    if len(result.environments) == 1:
+        return ""
+    own = result.headline
+    whose = "the base scenario's" if own.is_base else "the first of the sweep; see the warning"
+    return f" at {own.name} ({whose})"
+
+
+def _print_choice(result: StudyResult) -> None:
+    chosen = result.chosen
     if chosen is None:
-        click.echo("No point keeps the constraints.")
+        click.echo(f"No point keeps the constraints{_at(result)}.")
         return
     if not isinstance(chosen.outcome, Summary):
         return
@@ -106,4 +126,27 @@ def _print_choice(chosen: PointResult | None) -> None:
     note = f" Service times of {estimated}: estimated by roofline." if estimated else ""
     if choice := chosen.profile.calibration.choice:
         note += f" delta: auto chose {choice_text(choice)}."
-    click.echo(f"→ chosen, by validation accuracy. Its time: {parts}.{note}")
+    tied = [point.index for point in result.headline_points if point.tied]
+    click.echo(f"→ chosen, by validation accuracy{_tied_text(tied)}. Its time: {parts}.{note}")
+    for name, verdict in chosen.verdicts.items():
+        if verdict.verdict == "unsure":
+            click.echo(f"  {name} {verdict}.")
+
+
+def _tied_text(tied: Sequence[int]) -> str:
+    if not tied:
+        return ""
+    first = ", ".join(map(str, tied[:_TIED_NAMED]))
+    more = ", …" if len(tied) > _TIED_NAMED else ""
+    others = "1 other" if len(tied) == 1 else f"{len(tied)} others"
+    return f"; cannot be told from {others} at 95 %: {first}{more}"
+
+
+def _print_recommendations(result: StudyResult) -> None:
+    if len(result.environments) == 1:
+        return
+    lines = recommend(result)
+    for line in lines[:_LINES_MAX]:
+        click.echo(f"take      {line}")
+    if len(lines) > _LINES_MAX:
+        click.echo(f"take      … {len(lines) - _LINES_MAX} more lines in environments.csv")

@@ -108,6 +108,8 @@ def _columns(points: Sequence[PointResult], *, wide: bool) -> list[_Column]:
 def _mark(point: PointResult) -> str:
     if point.chosen:
         return "→"
+    if point.tied:
+        return "≈"
     return "•" if point.on_front else ""
 
 

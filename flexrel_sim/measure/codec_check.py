@@ -10,10 +10,9 @@ from flexrel_sim.measure.spec import MeasureSpec
 from flexrel_sim.networks.bottleneck_card import BottleneckFile, load_bottleneck_card
 from flexrel_sim.reading import is_file
 from flexrel_sim.scenario import Scenario
+from flexrel_sim.scenario.data_sections import WITH_IMAGE
 
 __all__ = ["bottleneck_of", "codec_faults"]
-
-_WITH_IMAGE = {"image", "checksum"}
 
 _SCALED = ("uint8", "int4")
 
@@ -63,7 +62,7 @@ def _image_faults(scenario: Scenario, input_shape: list[int], tell: Tell) -> lis
     if input_shape[0] not in (1, 3):
         rule = "must have 1 or 3 channels to encode, gray or RGB"
         faults.append(tell("codec.image", rule, input_shape, "use dtype and compress instead"))
-    for key in sorted(codec.model_fields_set - _WITH_IMAGE):
+    for key in sorted(codec.model_fields_set.difference(WITH_IMAGE)):
         rule = "has no effect beside codec.image, which encodes pixels by itself"
         faults.append(tell(f"codec.{key}", rule, getattr(codec, key), "leave out one of them"))
     if codec.image is not None and codec.image.format == "png" and codec.image.quality is not None:

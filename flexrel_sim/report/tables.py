@@ -19,9 +19,13 @@ from flexrel_sim.metrics import METRICS
 from flexrel_sim.profile import save_profile
 from flexrel_sim.report.classes import write_classes
 from flexrel_sim.report.folder import PROVENANCE_NAME, SUMMARY_NAME
+from flexrel_sim.scenario.file_keys import FILE_KEYS, moved, value_text
 from flexrel_sim.simulation import Summary, Unstable
 from flexrel_sim.statistics import Estimate
+from flexrel_sim.study.environments import Environment
+from flexrel_sim.study.recommendations import design_names, recommend
 from flexrel_sim.study.result import PointResult, StudyResult
+from flexrel_sim.study.verdicts import Verdict
 from flexrel_sim.version import __version__
 
 __all__ = [
@@ -67,19 +71,45 @@ def summary_data(result: StudyResult) -> dict[str, Any]:
     Returns
     -------
     dict
-        Name, chosen point, warnings, and every point with its figures.
+        Name, the headline's environment and its chosen point, every environment with its own, what
+        to take where, warnings, and every point with its figures.
     """
     chosen = result.chosen
+    designs = design_names(result)
     return {
         "name": result.scenario_file.scenario.name,
+        "headline": result.headline.name,
         "chosen": None if chosen is None else chosen.index,
+        "environments": [
+            _environment_data(result, own, designs[own.chosen]) for own in result.environments
+        ],
+        "recommendations": [
+            {"text": str(own), **asdict(own), "switches": own.switches} for own in recommend(result)
+        ],
         "warnings": [f"{warning.path}: {warning.rule}" for warning in result.warnings],
         "points": [_point_data(point) for point in result.points],
     }
 
 
+def _environment_data(result: StudyResult, own: Environment, design: str) -> dict[str, Any]:
+    points = result.points_of(own)
+    return {
+        "name": own.name,
+        "settings": {path: _value(path, value) for path, value in own.settings.items()},
+        "is_base": own.is_base,
+        "points": len(points),
+        "feasible": sum(point.feasible for point in points),
+        "front": [point.index for point in points if point.on_front],
+        "chosen": own.chosen,
+        "design": design,
+        "tied": [point.index for point in points if point.tied],
+    }
+
+
 def write_tables(result: StudyResult, folder: Path) -> None:
-    """Write ``summary.json``, tables, ``scenario.yaml``, the profiles and the provenance.
+    """Write ``summary.json``, the tables, ``scenario.yaml``, the profiles and the provenance.
+
+    ``table.csv`` has a row per point, ``environments.csv`` one per environment.
 
     Parameters
     ----------
@@ -90,6 +120,7 @@ def write_tables(result: StudyResult, folder: Path) -> None:
     """
     write_json(folder / SUMMARY_NAME, summary_data(result))
     _write_csv(folder / "table.csv", result)
+    _write_environments(folder / "environments.csv", result)
     resolved = yaml.safe_dump(_movable(result), sort_keys=False, allow_unicode=True)
     (folder / "scenario.yaml").write_text(resolved, encoding="utf-8")
     profiles = [own for point in result.points for own in (point.profile, *point.options)]
@@ -130,13 +161,15 @@ def _point_data(point: PointResult) -> dict[str, Any]:
     profile = point.profile
     data: dict[str, Any] = {
         "index": point.index,
-        "values": point.values,
+        "values": {path: _value(path, value) for path, value in point.values.items()},
         "profile": profile.key,
         "operating_point": profile.operating_point,
         "stable": isinstance(point.outcome, Summary),
         "feasible": point.feasible,
         "on_front": point.on_front,
         "chosen": point.chosen,
+        "tied": point.tied,
+        "constraints": {name: _verdict_data(own) for name, own in point.verdicts.items()},
         "macs": profile.macs,
         "nonzero_weights": profile.nonzero_weights,
         **{
@@ -164,10 +197,16 @@ def _point_data(point: PointResult) -> dict[str, Any]:
     }
 
 
+def _value(path: str, value: Any) -> Any:
+    # Not where a file lies: the summary is the same from any folder.
+    return value_text(path, value) if isinstance(value, str) else value
+
+
 def _write_csv(file: Path, result: StudyResult) -> None:
     swept = list(dict.fromkeys(path for point in result.points for path in point.values))
     bounds = [f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")]
-    head = ["index", *swept, *OPERATING_COLUMNS, "stable", "feasible", "on_front", "chosen", "macs"]
+    marks = ["stable", "feasible", "on_front", "chosen", "tied"]
+    head = ["index", *swept, *OPERATING_COLUMNS, *marks, "macs"]
     with file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, [*head, "nonzero_weights", *_VALIDATION, *bounds])
         writer.writeheader()
@@ -180,6 +219,7 @@ def _write_csv(file: Path, result: StudyResult) -> None:
                 "feasible": point.feasible,
                 "on_front": point.on_front,
                 "chosen": point.chosen,
+                "tied": point.tied,
                 "macs": point.profile.macs,
                 "nonzero_weights": point.profile.nonzero_weights,
                 **{
@@ -193,25 +233,40 @@ def _write_csv(file: Path, result: StudyResult) -> None:
             writer.writerow(row)
 
 
+def _write_environments(file: Path, result: StudyResult) -> None:
+    designs = design_names(result)
+    paths = list(dict.fromkeys(path for own in result.environments for path in own.settings))
+    counts = ["is_base", "points", "feasible", "chosen", "design", "tied"]
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, ["name", *paths, *counts], extrasaction="ignore")
+        writer.writeheader()
+        for own in result.environments:
+            data = _environment_data(result, own, designs[own.chosen])
+            tied = " ".join(str(index) for index in data["tied"])
+            writer.writerow({**data, **data["settings"], "tied": tied})
+
+
+def _verdict_data(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "bound": str(verdict.constraint),
+        "verdict": verdict.verdict,
+        **asdict(verdict.estimate),
+        "samples": verdict.samples,
+        "of": verdict.of,
+        "needed": verdict.needed,
+    }
+
+
 def _bounds(name: str, estimate: Estimate) -> dict[str, float]:
     return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
 def _movable(result: StudyResult) -> dict[str, Any]:
     """Resolve the scenario so that it runs from its new folder too."""
-    data = result.scenario_file.resolved()
-    folder = result.scenario_file.folder
-    if "model" in data:
-        data["model"]["network"] = str((folder / data["model"]["network"]).resolve())
-    for section in ("edge", "server"):
-        file = folder / data[section]["device"]
-        if file.is_file():
-            data[section]["device"] = str(file.resolve())
     # Only a dataset of the user's own has a hash, and is named by a path.
-    if any(point.profile.provenance.get("dataset_sha256") for point in result.points):
-        file = folder / (data["data"]["dataset"] or "")
-        if data["data"]["dataset"] and file.exists():
-            data["data"]["dataset"] = str(file.resolve())
+    has_own_data = any(p.profile.provenance.get("dataset_sha256") for p in result.points)
+    keys = FILE_KEYS if has_own_data else FILE_KEYS - {"data.dataset"}
+    data: dict[str, Any] = moved(result.scenario_file.resolved(), result.scenario_file.folder, keys)
     return data
 
 

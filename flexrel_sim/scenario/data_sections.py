@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from flexrel_sim.scenario.section import SEED_MAX, Section
 
 __all__ = [
+    "WITH_IMAGE",
     "Balance",
     "CodecSection",
     "CorruptionSection",
@@ -90,6 +91,10 @@ class ImageSection(Section):
     """Quality of jpeg, 90 when absent, and of webp, lossless when absent."""
 
 
+WITH_IMAGE: Final = ("image", "checksum")
+"""Keys of a codec that sends an image; the others are of codecs that send numbers."""
+
+
 class CodecSection(Section):
     """How what crosses the link is encoded."""
 
@@ -112,6 +117,14 @@ class CodecSection(Section):
     """Whether 4 bytes of every payload tell if it is damaged."""
     image: ImageSection | None = None
     """Sends the input as an image file instead, at cut `server`."""
+
+    @model_serializer(mode="wrap")
+    def _what_counts(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what an image makes idle, so that it reads back."""
+        data: dict[str, Any] = handler(self)
+        if self.image is None:
+            return data
+        return {key: value for key, value in data.items() if key in WITH_IMAGE}
 
 
 class WeightsSection(Section):

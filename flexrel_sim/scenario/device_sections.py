@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
 from flexrel_sim.scenario.section import Section
@@ -15,6 +15,13 @@ __all__ = ["BatchTimeSection", "Precision"]
 
 Precision = Literal["float64", "float32", "float16", "int8"]
 """Number format of weights and activations while a network runs."""
+
+_OWN_KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "roofline": (),
+    "linear": ("per_request", "per_batch"),
+    "table": ("sizes", "times"),
+}
+"""Keys that only some models have."""
 
 
 class BatchTimeSection(Section):
@@ -35,11 +42,10 @@ class BatchTimeSection(Section):
     @model_validator(mode="after")
     def _has_what_its_model_needs(self) -> Self:
         needed = {"roofline": (), "linear": ("per_request",), "table": ("sizes", "times")}
-        allowed = {"linear": {"per_request", "per_batch"}, "table": {"sizes", "times"}}
         given = self.model_fields_set - {"model"}
         broken = [
             *(f"needs {key!r}" for key in needed[self.model] if not getattr(self, key)),
-            *(f"has no {key!r}" for key in sorted(given - allowed.get(self.model, set()))),
+            *(f"has no {key!r}" for key in sorted(given.difference(_OWN_KEYS[self.model]))),
         ]
         if self.model == "table" and not broken:
             broken = self._table_faults()
@@ -51,6 +57,12 @@ class BatchTimeSection(Section):
             }
             raise PydanticCustomError("batch_time", "{rule}", context)
         return self
+
+    @model_serializer(mode="wrap")
+    def _what_counts(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the keys of other models, so that it reads back."""
+        own = {"model", *_OWN_KEYS[self.model]}
+        return {key: value for key, value in handler(self).items() if key in own}
 
     def _table_faults(self) -> list[str]:
         rules = {

@@ -79,14 +79,17 @@ class ScenarioFile(Generic[S]):
     overrides
         Dotted paths that ``--set`` changed.
     lent
-        Required keys that only the sweep gives: the base scenario has their first values.
+        Required keys that only the sweep gives: the base scenario has these, their first values.
+    warnings
+        What is right and perhaps not meant.
     """
 
     source: YamlSource
     scenario: S
     points: tuple[Point[S], ...]
     overrides: frozenset[str] = field(default_factory=frozenset)
-    lent: frozenset[str] = frozenset()
+    lent: Mapping[str, SweptValue] = field(default_factory=dict)
+    warnings: tuple[Fault, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -105,9 +108,26 @@ class ScenarioFile(Generic[S]):
         key_path = tuple(path.split("."))
         return _placed(self.source, point.swept, key_path)(rule, value, remedy)
 
+    def written(self, point: Point[S]) -> dict[str, Any]:
+        """Give a point's data without defaults, each value as the file, sweep or option says it."""
+        data = {key: value for key, value in self.source.data.items() if key != "sweep"}
+        data.setdefault("name", self.scenario.name)
+        return apply_swept(data, {**self.lent, **point.swept})
+
     def resolved(self) -> dict[str, Any]:
-        """Give the whole scenario with its defaults and sweep, ready to write as YAML."""
+        """Give the whole scenario with its defaults and sweep, ready to write as YAML.
+
+        Returns
+        -------
+        dict
+            Loaded again, it gives the same points.
+        """
         data: dict[str, Any] = self.scenario.model_dump(mode="json", exclude={"sweep"})
+        pruning = self.source.data.get("pruning")
+        varies = self.is_study or self.scenario.controller is not None
+        if varies and "pruning" in data and "criterion" not in (pruning or {}):
+            # The default criterion hangs on the granularity, which a point may change.
+            del data["pruning"]["criterion"]
         if self.is_study:
             sweep = self.source.data["sweep"]
             if isinstance(sweep, list):
@@ -195,18 +215,27 @@ def _load(schema: type[S], source: YamlSource, overrides: Mapping[str, Any]) -> 
         base, base_faults = _validated(schema, source, data, needed)
     faults += base_faults
     points: list[Point[S]] = []
-    seen: set[str] = set()
-    for swept in combinations(grids) or [{}]:
+    seen: dict[str, tuple[int, dict[str, SweptValue]]] = {}
+    repeated: dict[KeyPath, SweptValue] = {}
+    for grid, swept in combinations(grids) if grids else [(0, {})]:
         scenario, point_faults = _validated(schema, source, data, {**needed, **swept})
         faults += point_faults if swept else []
-        name = scenario.model_dump_json() if scenario is not None else ""
-        if scenario is not None and name not in seen:
-            # Grids may meet: what is the same scenario is one point.
-            seen.add(name)
+        if scenario is None:
+            continue
+        name = scenario.model_dump_json()
+        if name not in seen:
+            seen[name] = grid, swept
             points.append(Point(len(points), swept, scenario))
+        elif seen[name][0] == grid:
+            # Grids may meet; within one, what is the same scenario says one value twice.
+            repeated |= _repeated(seen[name][1], swept)
     if faults or base is None:
         raise ScenarioError(faults)
-    return ScenarioFile(source, base, tuple(points), frozenset(overrides), frozenset(needed))
+    rule = "is the same as an earlier value of this sweep, and is run once"
+    warnings = [
+        source.fault(origin, rule, swept.value, "remove it") for origin, swept in repeated.items()
+    ]
+    return ScenarioFile(source, base, tuple(points), frozenset(overrides), needed, tuple(warnings))
 
 
 def option_points(
@@ -231,7 +260,8 @@ def option_points(
     controller = point.scenario.controller
     if controller is None:
         return [point], []
-    data = point.scenario.model_dump(mode="json", exclude={"sweep"})
+    # As written: a default that was filled in would not follow what an option changes.
+    data = scenario_file.written(point)
     points, faults = [], []
     for number, option in enumerate(controller.options):
         origin: KeyPath = ("controller", "options", number)
@@ -244,6 +274,14 @@ def option_points(
         if scenario is not None:
             points.append(Point(point.index, {**point.swept, **swept}, scenario))
     return points, faults
+
+
+def _repeated(
+    first: Mapping[str, SweptValue], second: Mapping[str, SweptValue]
+) -> dict[KeyPath, SweptValue]:
+    """Find the value that tells two equal points of a grid apart, and so can't be a new one."""
+    apart = [swept for path, swept in second.items() if swept is not first[path]]
+    return {apart[0].origin: apart[0]} if len(apart) == 1 else {}
 
 
 def _name_of(file: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from flexrel_sim.errors import Fault, ScenarioError
 from flexrel_sim.scenario.source import KeyPath, YamlSource
-from flexrel_sim.scenario.sweep import PINNED, grids_with_origin, set_path
+from flexrel_sim.scenario.sweep import PINNED, grids_with_origin, make_way, set_path
 
 __all__ = ["overridden"]
 
@@ -39,6 +39,7 @@ def overridden(source: YamlSource, overrides: Mapping[str, Any]) -> YamlSource:
     data = copy.deepcopy(source.data)
     grids = [grid for _, grid in grids_with_origin(data.get("sweep")) if grid]
     options: dict[KeyPath, str] = {}
+    make_way(data, overrides)
     for path, value in overrides.items():
         option = f"--set {path}"
         if path.startswith("sweep."):

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
-    model_serializer,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from flexrel_sim.metrics import METRICS
+from flexrel_sim.scenario.constraints import Constraint, Constraints
 from flexrel_sim.scenario.controller_section import ControllerSection
 from flexrel_sim.scenario.data_sections import (
     Balance,
@@ -99,8 +97,6 @@ _COUNTED_REQUESTS_MIN = 30
 # A slip in a unit should not ask for days: the compiled engine takes minutes for as many.
 _REQUESTS_MAX = 2_000_000_000
 
-_CONSTRAINT = re.compile(r"\s*(<=|>=)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*")
-
 
 class CalibrationSection(Section):
     """Which calibration samples there are, who computes what they say, and when requests wait."""
@@ -145,31 +141,6 @@ class Range(Section):
     """Equal differences, or equal ratios."""
 
 
-class Constraint(Section):
-    """A bound that a chosen operating point must keep."""
-
-    relation: Literal["<=", ">="]
-    bound: float
-
-    @classmethod
-    def parse(cls, value: object) -> Constraint:
-        """Read ``">= 0.95"``; raise ValueError if it is no finite bound."""
-        if isinstance(value, Constraint):
-            return value
-        match = _CONSTRAINT.fullmatch(value) if isinstance(value, str) else None
-        if match is None or not math.isfinite(float(match[2])):
-            raise ValueError("must be a bound with a finite number")
-        return cls(relation="<=" if match[1] == "<=" else ">=", bound=float(match[2]))
-
-    @model_serializer
-    def _as_text(self) -> str:
-        return f"{self.relation} {self.bound!r}"
-
-    def holds(self, value: float) -> bool:
-        """Tell whether a value keeps the bound."""
-        return value <= self.bound if self.relation == "<=" else value >= self.bound
-
-
 def _known_metric(name: str) -> str:
     if name not in METRICS:
         context = {"rule": "unknown metric", "remedy": did_you_mean(name, METRICS)}
@@ -177,18 +148,7 @@ def _known_metric(name: str) -> str:
     return name
 
 
-def _bound(value: object) -> Constraint:
-    try:
-        return Constraint.parse(value)
-    except ValueError as error:
-        remedy = "write '<= 0.2' or '>= 0.95', the number in the metric's own unit"
-        context = {"rule": str(error), "remedy": remedy}
-        raise PydanticCustomError("constraint", "{rule}", context) from None
-
-
 MetricName = Annotated[str, AfterValidator(_known_metric)]
-
-Bound = Annotated[Constraint, BeforeValidator(_bound)]
 
 Grid = dict[str, list[Any] | Range]
 """Dotted paths to the values they take; every combination is a point."""
@@ -214,7 +174,7 @@ class SystemScenario(Section):
         min_length=1,
     )
     """What the Pareto front trades, most important first."""
-    constraints: dict[MetricName, Bound] = Field(default_factory=dict)
+    constraints: Constraints[MetricName] = Field(default_factory=dict)
     """What the chosen operating point must keep."""
 
     @property

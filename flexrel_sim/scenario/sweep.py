@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from flexrel_sim.errors import Fault
+from flexrel_sim.scenario.data_sections import WITH_IMAGE
 from flexrel_sim.scenario.schema import Range
 from flexrel_sim.scenario.source import KeyPath, YamlSource
 from flexrel_sim.units import spaced, spaced_quantities
@@ -21,6 +22,7 @@ __all__ = [
     "apply_swept",
     "combinations",
     "grids_with_origin",
+    "make_way",
     "read_grids",
     "set_path",
 ]
@@ -102,14 +104,19 @@ def grids_with_origin(grids: object) -> Iterator[tuple[KeyPath, dict[str, Any]]]
                 yield ("sweep", index), grid
 
 
-def combinations(grids: list[dict[str, list[SweptValue]]]) -> list[dict[str, SweptValue]]:
-    """List the points of a union of grids, in the order they are written, each once."""
-    points: dict[str, dict[str, SweptValue]] = {}
-    for grid in grids:
+def combinations(
+    grids: list[dict[str, list[SweptValue]]],
+) -> Iterator[tuple[int, dict[str, SweptValue]]]:
+    """List the points of a union of grids, in the order they are written.
+
+    Yields
+    ------
+    grid, swept
+        The grid's place, and the values of one of its combinations by path.
+    """
+    for number, grid in enumerate(grids):
         for values in itertools.product(*grid.values()):
-            key = repr(sorted((swept.path, repr(swept.value)) for swept in values))
-            points.setdefault(key, {swept.path: swept for swept in values})
-    return list(points.values())
+            yield number, {swept.path: swept for swept in values}
 
 
 def apply_swept(data: dict[str, Any], swept: dict[str, SweptValue]) -> dict[str, Any]:
@@ -128,9 +135,37 @@ def apply_swept(data: dict[str, Any], swept: dict[str, SweptValue]) -> dict[str,
         A copy with the values in their places.
     """
     result = copy.deepcopy(data)
+    make_way(result, {path: value.value for path, value in swept.items()})
     for path in sorted(swept, key=lambda path: path.count(".")):
         set_path(result, path, swept[path].value)
     return result
+
+
+def make_way(data: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Drop of a codec, in place, what its new keys exclude: an image and numbers are alternatives.
+
+    Parameters
+    ----------
+    data
+        What is to be changed.
+    changes
+        Dotted path to value. A codec that they give an image keeps no key of numbers, and one that
+        they give keys of numbers keeps no image; what they give themselves is not touched.
+    """
+    codec = data.get("codec")
+    if not isinstance(codec, dict):
+        return
+    given: set[str] = set()
+    for path, value in changes.items():
+        if path == "codec" and isinstance(value, dict):
+            given |= {str(key) for key, inner in value.items() if inner is not None}
+        elif path.startswith("codec.") and value is not None:
+            given.add(path.split(".")[1])
+    gone = set(codec).difference(WITH_IMAGE) if "image" in given else set()
+    if given.difference(WITH_IMAGE):
+        gone.add("image")
+    for key in gone & set(codec):
+        del codec[key]
 
 
 def set_path(data: dict[str, Any], path: str, value: Any) -> None:

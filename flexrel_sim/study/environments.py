@@ -8,9 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flexrel_sim.scenario import Point, ScenarioFile, SystemScenario
-from flexrel_sim.scenario.sweep import apply_swept
+from flexrel_sim.scenario.file_keys import value_text
 
-__all__ = ["ENVIRONMENT", "Environment", "environment_key", "find_environments", "flattened"]
+__all__ = [
+    "ENVIRONMENT",
+    "Environment",
+    "environment_key",
+    "find_environments",
+    "flattened",
+    "words",
+]
 
 ENVIRONMENT: Final = ("link", "workload", "simulation")
 """What a designer meets rather than chooses: points are compared within one environment."""
@@ -81,8 +88,7 @@ def find_environments(
     for key, own in indices.items():
         settings = _as_written(scenario_file, own, resolved[key], telling)
         is_base = key == base and not lent
-        name = ", ".join(f"{_word(path)} {_shown(value)}" for path, value in settings.items())
-        name = name or "the scenario's own link and workload"
+        name = words(settings) or "the scenario's own link and workload"
         environments.append(Environment(name, is_base, tuple(own), settings))
     return tuple(environments)
 
@@ -120,10 +126,17 @@ def _as_written(
         (scenario_file.points[index] for index in indices),
         key=lambda point: sum(path.partition(".")[0] in ENVIRONMENT for path in point.swept),
     )
-    sections = {name: scenario_file.source.data.get(name, {}) for name in ENVIRONMENT}
-    own = {path: v for path, v in point.swept.items() if path.partition(".")[0] in ENVIRONMENT}
-    written = flattened(apply_swept(sections, own))
+    written = flattened(scenario_file.written(point))
     return {path: written.get(path, resolved[path]) for path in telling if path in resolved}
+
+
+def words(settings: Mapping[str, Any]) -> str:
+    """Say settings by dotted path in words.
+
+    >>> words({"link.uplink.mean": "6 Mbit/s", "workload.rate": "5 /s"})
+    'uplink mean 6 Mbit/s, rate 5 /s'
+    """
+    return ", ".join(f"{_word(path)} {_shown(path, value)}" for path, value in settings.items())
 
 
 def _word(path: str) -> str:
@@ -131,6 +144,6 @@ def _word(path: str) -> str:
     return path.partition(".")[2].replace(".", " ").replace("_", " ")
 
 
-def _shown(value: Any) -> str:
-    text = str(value)
+def _shown(path: str, value: Any) -> str:
+    text = value_text(path, value)
     return text if len(text) <= _VALUE_MAX_CHARACTERS else f"{text[: _VALUE_MAX_CHARACTERS - 1]}…"

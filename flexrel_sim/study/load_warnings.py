@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from flexrel_sim.errors import Fault
@@ -22,24 +22,45 @@ __all__ = ["drop_warnings", "overload_warnings", "sampling_warnings"]
 def overload_warnings(
     scenario_file: ScenarioFile[Any], points: Sequence[PointResult]
 ) -> list[Fault]:
-    """Tell of every point whose queue grows without end, and how to stop it."""
-    warnings = []
-    for point, result in zip(scenario_file.points, points, strict=True):
-        if isinstance(result.outcome, Unstable):
-            unstable = result.outcome
-            rule = (
-                f"the {unstable.stage.name} is overloaded with rho = {unstable.load:.3g} >= 1"
-                f"{_where(point)}: its queue grows for ever and has no latency"
-            )
-            rate_per_s = unstable.stable_below_per_s
-            remedy = f"lower workload.rate below {rate_per_s:.4g} /s, or improve"
-            if rate_per_s <= 0:
-                # Other tenants, failures or updates alone are too much for it.
-                remedy = "no rate is low enough for what else the scenario asks of it: improve"
-            remedy += f" {unstable.stage.setting}"
-            tell = partial(scenario_file.fault, point, unstable.stage.setting)
-            warnings.append(tell(rule, None, remedy))
-    return warnings
+    """Tell of the points whose queue grows without end, and how to stop it.
+
+    Parameters
+    ----------
+    scenario_file
+        What was run.
+    points
+        What came of it.
+
+    Returns
+    -------
+    list of Fault
+        One, whatever the number of points: how many there are, and the one with the greatest ρ.
+    """
+    overloaded = [
+        (result.outcome, point)
+        for point, result in zip(scenario_file.points, points, strict=True)
+        if isinstance(result.outcome, Unstable)
+    ]
+    if not overloaded:
+        return []
+    worst, point = max(overloaded, key=lambda pair: pair[0].load)
+    count = len(overloaded)
+    stages = Counter(unstable.stage.name for unstable, _ in overloaded)
+    if count == 1:
+        told = f"the {worst.stage.name} is overloaded with rho = {worst.load:.3g} >= 1"
+        told += f"{_where(point)}: its queue grows for ever and has no latency"
+    else:
+        of = f"all {count}" if count == len(points) else f"{count} of {len(points)}"
+        where = ", ".join(f"the {name} of {number}" for name, number in stages.most_common())
+        told = f"{of} points are overloaded and have no latency ({where}); the worst,"
+        told += f" the {worst.stage.name} with rho = {worst.load:.3g}{_where(point)}"
+    rate_per_s = worst.stable_below_per_s
+    remedy = f"lower workload.rate below {rate_per_s:.4g} /s, or improve"
+    if rate_per_s <= 0:
+        # Other tenants, failures or updates alone are too much for it.
+        remedy = "no rate is low enough for what else the scenario asks of it: improve"
+    remedy += f" {worst.stage.setting}"
+    return [scenario_file.fault(point, worst.stage.setting, told, None, remedy)]
 
 
 def sampling_warnings(

@@ -85,7 +85,9 @@ def _beaten_by(
         nowhere_worse &= other[None, :] <= own[:, None]
     if earlier_only:
         nowhere_worse &= np.tri(len(points), k=-1, dtype=np.bool_)
-    return nowhere_worse.any(1)
+    found = np.empty(len(points), np.bool_)
+    nowhere_worse.any(axis=1, out=found)
+    return found
 
 
 def costs_of(points: Sequence[dict[str, float]], objectives: dict[str, str]) -> NDArray[np.float64]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from flexrel_sim.scenario import ScenarioFile
+from flexrel_sim.scenario.constraints import Constraint
 from flexrel_sim.simulation import Summary
 from flexrel_sim.study.environments import Environment, find_environments
 from flexrel_sim.study.pareto import best_of, costs_of, dominated
 from flexrel_sim.study.result import PointResult
+from flexrel_sim.study.sureness import tied_with
+from flexrel_sim.study.verdicts import judge
 
 __all__ = ["rank"]
 
@@ -18,7 +21,7 @@ __all__ = ["rank"]
 def rank(
     points: Sequence[PointResult], scenario_file: ScenarioFile[Any]
 ) -> tuple[tuple[PointResult, ...], tuple[Environment, ...]]:
-    """Mark what is feasible, on the front and chosen in every environment.
+    """Mark what is feasible, on the front, chosen and tied with it in every environment.
 
     Parameters
     ----------
@@ -33,27 +36,38 @@ def rank(
         The points, marked. An oracle is never feasible, nor is a point that lacks a figure it
         would be ranked by; a front is one of feasible points.
     environments
-        What the points meet, and the choice in each.
+        What the points meet, and the choice in each: the best in the first objective, of those that
+        the samples don't show to break a constraint; later objectives break ties, then the order.
     """
     scenario = scenario_file.scenario
-    metrics = [point.selection_metrics() if _is_ranked(point) else {} for point in points]
     needed = {*scenario.objectives, *scenario.constraints}
-    is_feasible = [
-        needed <= own.keys()
-        and all(bound.holds(own[name]) for name, bound in scenario.constraints.items())
-        for own in metrics
-    ]
-    ranked = [replace(point, feasible=is_feasible[point.index]) for point in points]
+    ranked = [_judged(point, scenario.constraints, needed) for point in points]
     environments = []
-    for environment in find_environments(scenario_file, [point.environment for point in points]):
-        feasible = [index for index in environment.indices if is_feasible[index]]
-        costs = costs_of([metrics[index] for index in feasible], scenario.objectives)
+    for found in find_environments(scenario_file, [point.environment for point in points]):
+        feasible = [ranked[index] for index in found.indices if ranked[index].feasible]
+        costs = costs_of([point.selection_metrics() for point in feasible], scenario.objectives)
         best = best_of(costs)
-        chosen = None if best is None else feasible[best]
-        for index, beaten in zip(feasible, dominated(costs), strict=True):
-            ranked[index] = replace(ranked[index], on_front=not beaten, chosen=index == chosen)
-        environments.append(replace(environment, chosen=chosen))
+        if best is None:
+            environments.append(found)
+            continue
+        environments.append(replace(found, chosen=feasible[best].index))
+        marks = zip(dominated(costs), tied_with(feasible, best, scenario.objectives), strict=True)
+        for place, (beaten, tied) in enumerate(marks):
+            point = feasible[place]
+            ranked[point.index] = replace(
+                point, on_front=not beaten, chosen=place == best, tied=bool(tied)
+            )
     return tuple(ranked), tuple(environments)
+
+
+def _judged(
+    point: PointResult, constraints: Mapping[str, Constraint], needed: Collection[str]
+) -> PointResult:
+    if not _is_ranked(point) or not set(needed) <= point.selection_estimates().keys():
+        return point
+    verdicts = {name: judge(point, name, bound) for name, bound in constraints.items()}
+    feasible = all(verdict.verdict != "broken" for verdict in verdicts.values())
+    return replace(point, verdicts=verdicts, feasible=feasible)
 
 
 def _is_ranked(point: PointResult) -> bool:

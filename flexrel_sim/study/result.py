@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flexrel_sim.accuracy import mixed_figures
 from flexrel_sim.errors import Fault
@@ -13,6 +14,9 @@ from flexrel_sim.scenario import ScenarioFile, SystemScenario
 from flexrel_sim.simulation import Summary, Unstable
 from flexrel_sim.statistics import Estimate
 from flexrel_sim.study.environments import Environment, environment_key
+
+if TYPE_CHECKING:
+    from flexrel_sim.study.verdicts import Verdict
 
 __all__ = ["PointResult", "StudyResult"]
 
@@ -33,12 +37,16 @@ class PointResult:
         The operating point, measured; with a controller, the one that it starts with.
     outcome
         Its figures, or why it has none.
+    verdicts
+        What every constraint is to it, where it has all figures that it is ranked by.
     feasible
-        Whether it has all figures that it is ranked by, and they keep the constraints.
+        Whether it has these figures and breaks no constraint.
     on_front
         Whether no other feasible point of its environment beats it in the objectives.
     chosen
         Whether it is the one to take in its environment.
+    tied
+        Whether it is feasible, not chosen, and can't be told from the chosen one.
     options
         All operating points that a controller chooses among; the one above without.
     """
@@ -48,9 +56,11 @@ class PointResult:
     scenario: SystemScenario
     profile: Profile
     outcome: Summary | Unstable
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     feasible: bool = False
     on_front: bool = False
     chosen: bool = False
+    tied: bool = False
     options: tuple[Profile, ...] = ()
 
     @cached_property

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from flexrel_sim.errors import Fault, ScenarioError, WorkError
-from flexrel_sim.hardware import Device, find_device, find_radio
-from flexrel_sim.links.resolve import resolve, trace_warnings
-from flexrel_sim.measure import Checked, MeasureSpec, cached_profile, check, keep_profile
+from flexrel_sim.measure import MeasureSpec, cached_profile, keep_profile
 from flexrel_sim.measure.pruning_check import aim_warnings
 from flexrel_sim.metrics import OPTIONAL_METRICS
 from flexrel_sim.networks import Consent
 from flexrel_sim.processes import run_tasks
 from flexrel_sim.profile import Profile
-from flexrel_sim.scenario import Point, Scenario, ScenarioFile, SystemScenario, option_points
+from flexrel_sim.scenario import Scenario, ScenarioFile, SystemScenario
 from flexrel_sim.simulation import Summary, Unstable, simulate_point
-from flexrel_sim.simulation.check import system_findings
 from flexrel_sim.simulation.store import KeepTrace, trace_writer
 from flexrel_sim.study.accuracy_warnings import accuracy_warnings
+from flexrel_sim.study.check import (
+    base_warnings,
+    check_all,
+    count_faults,
+    option_count,
+    system_faults,
+    system_warnings,
+)
 from flexrel_sim.study.load_warnings import drop_warnings, overload_warnings, sampling_warnings
-from flexrel_sim.study.precision import Side, precision_faults, precision_warnings
+from flexrel_sim.study.precision import precision_warnings
 from flexrel_sim.study.ranking import rank
 from flexrel_sim.study.result import PointResult, StudyResult
 
-__all__ = ["Progress", "check_all", "run_study", "simulate_study"]
+__all__ = ["Progress", "run_study", "simulate_study"]
 
 
 class Progress(Protocol):
@@ -45,51 +50,6 @@ class _SimulateTask:
     profiles: tuple[Profile, ...]
     folder: Path
     traces: Path | None
-
-
-def check_all(
-    scenario_file: ScenarioFile[Scenario],
-    consent: Consent | None = None,
-    *,
-    need_data: bool = True,
-) -> Checked:
-    """Check all that can be known without work: the model half, and the devices.
-
-    Parameters
-    ----------
-    scenario_file
-        A scenario whose own rules hold.
-    consent
-        As in `check`: which factories may be called, None for none.
-    need_data
-        Whether a dataset that is not installed is a fault, or a warning.
-
-    Returns
-    -------
-    Checked
-        What to measure, and warnings; a point with a controller has a spec for every option.
-
-    Raises
-    ------
-    ScenarioError
-        With every fault.
-    """
-    faults = _system_faults(scenario_file)
-    measured: list[Point[Scenario]] = []
-    for point in scenario_file.points:
-        options, found = option_points(scenario_file, point)
-        measured += options
-        faults += found
-        faults += _fallback_faults(scenario_file, point, options)
-    try:
-        checked = check(
-            replace(scenario_file, points=tuple(measured)), consent, need_data=need_data
-        )
-    except ScenarioError as error:
-        raise ScenarioError((*error.faults, *faults)) from None
-    if faults:
-        raise ScenarioError(faults)
-    return checked
 
 
 def run_study(
@@ -130,7 +90,7 @@ def run_study(
     profiles = _profiles(checked.specs, workers, progress)
     specs = iter(checked.specs)
     by_point = [
-        tuple(profiles[spec.key] for spec in islice(specs, _option_count(point)))
+        tuple(profiles[spec.key] for spec in islice(specs, option_count(point)))
         for point in scenario_file.points
     ]
     return _simulated(
@@ -167,8 +127,8 @@ def simulate_study(
         With every fault; also if no point is stable.
     """
     profiles = (profile,) if isinstance(profile, Profile) else tuple(profile)
-    faults = _system_faults(scenario_file)
-    faults += _count_faults(scenario_file, len(profiles))
+    faults = system_faults(scenario_file)
+    faults += count_faults(scenario_file, len(profiles))
     if faults:
         raise ScenarioError(faults)
     by_point = [profiles] * len(scenario_file.points)
@@ -228,11 +188,8 @@ def _simulated(
             )
         )
     told = overload_warnings(scenario_file, points)
-    if told and len(told) == len(points):
-        first = told[0]
-        if len(told) > 1:
-            first = replace(first, rule=f"all {len(told)} points are overloaded; {first.rule}")
-        raise ScenarioError([first])
+    if all(isinstance(point.outcome, Unstable) for point in points):
+        raise ScenarioError(told)
     unknown = list(_unknown_figures(scenario_file, points))
     if unknown:
         raise ScenarioError(unknown)
@@ -244,8 +201,9 @@ def _simulated(
         *drop_warnings(scenario_file, points),
         *precision_warnings(scenario_file, points),
     ]
-    links = {str(warning): warning for warning in _link_warnings(scenario_file)}
-    told = [*warnings, *links.values(), *told, *unsure]
+    system = {str(warning): warning for warning in system_warnings(scenario_file)}
+    whose = base_warnings(scenario_file, environments)
+    told = [*warnings, *system.values(), *whose, *told, *unsure]
     return StudyResult(scenario_file, ranked, environments, tuple(told))
 
 
@@ -288,80 +246,3 @@ def _simulated_point(task: _SimulateTask, keep: KeepTrace | None) -> Summary | U
         return simulate_point(task.scenario, task.profiles, task.folder, keep)
     except ValueError as error:
         raise WorkError(f"point {task.index} can't be simulated: {error}") from None
-
-
-def _option_count(point: Point[Any]) -> int:
-    controller = point.scenario.controller
-    return 1 if controller is None else len(controller.options)
-
-
-def _fallback_faults(
-    scenario_file: ScenarioFile[Any], point: Point[Any], options: Sequence[Point[Scenario]]
-) -> list[Fault]:
-    controller = point.scenario.controller
-    if controller is None or not controller.fallback:
-        return []
-    if any(option.scenario.split.cut == "edge" for option in options):
-        return []
-    rule = "needs an option that stays on the edge"
-    remedy = "add 'split.cut: edge' to one of controller.options"
-    return [scenario_file.fault(point, "controller.fallback", rule, True, remedy)]
-
-
-def _count_faults(scenario_file: ScenarioFile[Any], profiles: int) -> list[Fault]:
-    faults = []
-    for point in scenario_file.points:
-        wanted = _option_count(point)
-        if wanted != profiles and point.scenario.controller is None:
-            rule = f"is missing: {profiles} profiles are given, and nothing chooses among them"
-            remedy = "give one profile, or add a controller with as many options"
-            faults.append(scenario_file.fault(point, "controller", rule, None, remedy))
-        elif wanted != profiles:
-            rule = f"has {wanted} options and needs a profile for each; {profiles} given"
-            remedy = "name the others with --option, in order, or use 'flexrel-sim run'"
-            faults.append(scenario_file.fault(point, "controller.options", rule, None, remedy))
-    return faults
-
-
-def _system_faults(scenario_file: ScenarioFile[Any]) -> list[Fault]:
-    faults: list[Fault] = []
-    for point in scenario_file.points:
-        faults += _file_faults(scenario_file, point)
-        faults += (
-            scenario_file.fault(point, path, rule, value, remedy)
-            for path, rule, value, remedy in system_findings(point.scenario)
-        )
-    return faults
-
-
-def _file_faults(scenario_file: ScenarioFile[Any], point: Point[Any]) -> Iterator[Fault]:
-    """Look for devices, a radio and link traces, where they are not presets or plain rates."""
-    scenario, folder = point.scenario, scenario_file.folder
-    for path, name, find in (
-        ("edge.device", scenario.edge.device, find_device),
-        ("server.device", scenario.server.device, find_device),
-        ("edge.radio", scenario.edge.radio, find_radio),
-    ):
-        try:
-            found = find(name, folder)
-        except LookupError as error:
-            rule = f"unknown {path.rpartition('.')[2]}"
-            yield scenario_file.fault(point, path, rule, name, str(error))
-        except ScenarioError as error:
-            yield from error.faults
-        else:
-            if isinstance(found, Device):
-                side: Side = "edge" if path == "edge.device" else "server"
-                yield from precision_faults(scenario_file, point, side, found)
-    try:
-        resolve(scenario.link, folder)
-    except ScenarioError as error:
-        yield from error.faults
-
-
-def _link_warnings(scenario_file: ScenarioFile[Any]) -> Iterator[Fault]:
-    for point in scenario_file.points:
-        for warning in trace_warnings(point.scenario.link):
-            yield scenario_file.fault(
-                point, warning.path, warning.rule, warning.value, warning.remedy
-            )

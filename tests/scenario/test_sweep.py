@@ -270,3 +270,77 @@ def test_applying_swept_values_leaves_the_file_and_the_values_as_they_were() -> 
     result["a"]["c"].append(9)
     assert data == {"a": {"b": [1]}}
     assert swept["a.c"].value == [2]
+
+
+@pytest.mark.parametrize(
+    ("sweep", "told"),
+    [
+        ("sweep:\n  server.workers: [1, 2, 1]\n", "server.workers[2]"),
+        ("sweep:\n  link.uplink: [2 Mbit/s, 2000 kbit/s]\n", "link.uplink[1]"),
+        ("sweep:\n  pruning: [{seed: 0}, {}]\n", "pruning[1]"),
+    ],
+)
+def test_a_value_that_is_another_one_of_the_sweep_is_told_on_its_line(
+    tmp_path: Path, sweep: str, told: str
+) -> None:
+    loaded = study(tmp_path, sweep)
+    (warning,) = loaded.warnings
+    assert warning.path == f"sweep.{told}"
+    assert "is the same as an earlier value of this sweep, and is run once" in str(warning)
+
+
+def test_grids_that_meet_and_keys_that_give_other_points_are_not_warned_of(tmp_path: Path) -> None:
+    meeting = (
+        "sweep: [{pruning.ratio: [0.1, 0.2]}, {server.workers: [1, 2]}, {server.workers: [1]}]\n"
+    )
+    assert study(tmp_path, meeting).warnings == ()
+    # Every value repeats for every other key; each is told once.
+    grid = "sweep: {server.workers: [1, 2, 1], pruning.ratio: [0.1, 0.2, 0.3]}\n"
+    assert len(study(tmp_path, grid).warnings) == 1
+
+
+CODEC = "codec: {dtype: int4, compress: zstd, checksum: false}\n"
+
+
+def codecs(folder: Path, text: str) -> list[tuple[str, str, str | None, bool]]:
+    points = [point.scenario.codec for point in study(folder, text).points]
+    return [(c.dtype, c.compress, c.image.format if c.image else None, c.checksum) for c in points]
+
+
+def test_whole_codecs_are_swept_beside_a_base_codec(tmp_path: Path) -> None:
+    sweep = CODEC + "sweep: {codec: [{dtype: uint8}, {image: {format: jpeg}}, {}]}\n"
+    assert codecs(tmp_path, sweep) == [
+        ("uint8", "zstd", None, False),
+        ("uint8", "none", "jpeg", False),
+        ("int4", "zstd", None, False),
+    ]
+
+
+def test_an_image_is_swept_beside_a_base_codec_of_numbers_and_numbers_beside_one_of_images(
+    tmp_path: Path,
+) -> None:
+    by_key = CODEC + "sweep: {codec.image: [null, {format: png}]}\n"
+    assert [own[2] for own in codecs(tmp_path, by_key)] == [None, "png"]
+    below = CODEC + "sweep: {codec.image.format: [png, jpeg]}\n"
+    assert [own[:3] for own in codecs(tmp_path, below)] == [
+        ("uint8", "none", "png"),
+        ("uint8", "none", "jpeg"),
+    ]
+    image = "codec: {image: {format: png}}\nsweep: {codec.dtype: [int4, uint8]}\n"
+    assert [own[:3] for own in codecs(tmp_path, image)] == [
+        ("int4", "none", None),
+        ("uint8", "none", None),
+    ]
+
+
+def test_what_a_sweep_itself_gives_makes_way_for_nothing(tmp_path: Path) -> None:
+    sweep = CODEC + "sweep: {codec: [{image: {format: png}}], codec.dtype: [int4]}\n"
+    codec = study(tmp_path, sweep).points[0].scenario.codec
+    assert codec.image is not None
+    assert "dtype" in codec.model_fields_set
+
+
+def test_an_option_makes_way_too(tmp_path: Path) -> None:
+    file = write_yaml(tmp_path, SCENARIO_YAML + CODEC)
+    codec = load_scenario(file, {"codec.image": {"format": "png"}}).scenario.codec
+    assert codec.model_fields_set == {"image", "checksum"}
