@@ -30,6 +30,7 @@ def train(card: Path, force: bool) -> None:
         write_checkpoint_record,
     )
     from flexrel_sim.training import train_network
+    from flexrel_sim.training.outcome import RECIPE_REMEDY, demand_learned
 
     card_file = load_card(card)
     if card_file.card.training is None:
@@ -38,11 +39,19 @@ def train(card: Path, force: bool) -> None:
         )
     if card_file.card.pruned:
         raise InputError(f"{card}: pruned: filters were removed; train the network it came from")
+    dataset = training_dataset(card_file)
+    outputs = card_file.card.architecture.classes
+    if dataset.classes < outputs:
+        rule = f"warning: {card}: {dataset.name!r} has labels below {dataset.classes} only, and the"
+        click.echo(f"{rule} network {outputs} outputs; the others learn nothing", err=True)
     trained = train_network(
         card_file.card,
-        training_dataset(card_file),
+        dataset,
         lambda epoch, loss: click.echo(f"epoch {epoch}: loss {loss:.4f}", err=True),
     )
+    # Before anything is written: a network that learned nothing must not replace one that did.
+    recipe = card_file.card.training
+    demand_learned(card_file.card.name, trained.recalls, recipe.epochs, RECIPE_REMEDY)
     accuracy = trained.held_out_correct / trained.held_out_samples
     digest = hashlib.sha256(trained.checkpoint).hexdigest()
     click.echo(f"accuracy {accuracy:.4f} on {trained.held_out_samples} held-out samples")

@@ -29,6 +29,7 @@ from flexrel_sim.pruning.scores import scoring
 from flexrel_sim.scenario.schema import DataSection, PruningSection, RelevanceSection
 from flexrel_sim.training import train_network
 from flexrel_sim.training.fine_tune import fine_tune
+from flexrel_sim.training.outcome import RECIPE_REMEDY, demand_learned
 
 __all__ = ["Subject"]
 
@@ -71,7 +72,9 @@ class Subject:
         recipe = self.card.training.model_copy(update={"seed": self.seed})
         card = self.card.model_copy(update={"training": recipe})
         if not self.checkpoint.exists():
-            write_whole(self.checkpoint, train_network(card, self.trained_on).checkpoint)
+            trained = train_network(card, self.trained_on)
+            demand_learned(card.name, trained.recalls, recipe.epochs, RECIPE_REMEDY)
+            write_whole(self.checkpoint, trained.checkpoint)
         network = build_network(card.architecture)
         network.load_state_dict(load_tensors(self.checkpoint.read_bytes()))
         return network.eval().requires_grad_(False)
