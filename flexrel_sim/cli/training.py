@@ -37,6 +37,7 @@ def train(card: Path, force: bool, allow_factory: tuple[str, ...]) -> None:
     )
     from flexrel_sim.signals import held
     from flexrel_sim.training import train_network
+    from flexrel_sim.training.outcome import RECIPE_REMEDY, demand_learned
 
     card_file = load_card(card, consent_to(allow_factory))
     if card_file.card.training is None:
@@ -49,12 +50,20 @@ def train(card: Path, force: bool, allow_factory: tuple[str, ...]) -> None:
     if force or not file.exists():
         # Before the hours of training: the card may be one that can't be edited.
         with_record(card_file, CheckpointRecord(file=file.name, sha256="0" * 64))
+    dataset = training_dataset(card_file)
+    outputs = card_file.card.architecture.classes
+    if dataset.classes < outputs:
+        rule = f"warning: {card}: {dataset.name!r} has labels below {dataset.classes} only, and the"
+        click.echo(f"{rule} network {outputs} outputs; the others learn nothing", err=True)
     trained = train_network(
         card_file.card,
-        training_dataset(card_file),
+        dataset,
         lambda epoch, loss: click.echo(f"epoch {epoch}: loss {loss:.4f}", err=True),
         card_file.consent,
     )
+    # Before anything is written: a network that learned nothing must not replace one that did.
+    recipe = card_file.card.training
+    demand_learned(card_file.card.name, trained.recalls, recipe.epochs, RECIPE_REMEDY)
     accuracy = trained.held_out_correct / trained.held_out_samples
     digest = hashlib.sha256(trained.checkpoint).hexdigest()
     click.echo(f"accuracy {accuracy:.4f} on {trained.held_out_samples} held-out samples")

@@ -28,6 +28,7 @@ from flexrel_sim.scenario.schema import DataSection, PruningSection, RelevanceSe
 from flexrel_sim.store import Store
 from flexrel_sim.training import train_network
 from flexrel_sim.training.fine_tune import fine_tune
+from flexrel_sim.training.outcome import RECIPE_REMEDY, demand_learned
 
 __all__ = ["Subject"]
 
@@ -76,9 +77,10 @@ class Subject:
         card = self.card.model_copy(update={"training": recipe})
         tensors = _NETWORKS.get(self.key, load_tensors)
         if tensors is None:
-            trained = train_network(card, self.trained_on, consent=self.consent).checkpoint
-            _NETWORKS.put(self.key, trained)
-            tensors = load_tensors(trained)
+            trained = train_network(card, self.trained_on, consent=self.consent)
+            demand_learned(card.name, trained.recalls, recipe.epochs, RECIPE_REMEDY)
+            _NETWORKS.put(self.key, trained.checkpoint)
+            tensors = load_tensors(trained.checkpoint)
         network = build_network(card.architecture, self.consent)
         network.load_state_dict(tensors)
         return network.eval().requires_grad_(False)

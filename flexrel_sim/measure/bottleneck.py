@@ -12,13 +12,14 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from flexrel_sim.accuracy import Recalls
 from flexrel_sim.datasets import Samples, held_out, train_samples
 from flexrel_sim.errors import InputError, WorkError
 from flexrel_sim.files import demand_free, write_whole
 from flexrel_sim.measure.pruned import prune_point, samples_of
 from flexrel_sim.measure.spec import MeasureSpec
-from flexrel_sim.networks import CheckpointRecord
-from flexrel_sim.networks.answers import count_correct
+from flexrel_sim.networks import CheckpointRecord, training_dataset
+from flexrel_sim.networks.answers import answers
 from flexrel_sim.networks.bottleneck import BOTTLENECK_CUT, load_bottleneck, with_bottleneck
 from flexrel_sim.networks.bottleneck_card import (
     BottleneckCard,
@@ -30,6 +31,7 @@ from flexrel_sim.partition import EDGE, split_graph, trace
 from flexrel_sim.signals import held
 from flexrel_sim.threads import one_thread
 from flexrel_sim.training.bottleneck import train_bottleneck
+from flexrel_sim.training.outcome import demand_learned
 
 __all__ = ["at_bottleneck", "make_bottleneck", "put_in"]
 
@@ -71,7 +73,10 @@ def make_bottleneck(
         If the cut is `edge` or `best`, the network's card has no recipe, or the file has another
         suffix or would replace the network's own card or checkpoint, or, without ``force``, any.
     WorkError
-        If the boundary takes no bottleneck of that size, or is of several tensors.
+        If the boundary takes no bottleneck of that size, or is of several tensors; or training
+        diverges, or ends in answers as if by chance.
+    ScenarioError
+        On the card's line, if the dataset of its recipe can't be opened or doesn't fit.
     """
     training = spec.card_file.card.training
     if spec.scenario.split.cut == EDGE:
@@ -86,18 +91,22 @@ def make_bottleneck(
     demand_free((file, weights), force=force)
     if spec.seeks_best:
         raise InputError("split.cut: is 'best'; name the cut that the bottleneck is for")
+    dataset = training_dataset(spec.card_file)
     with one_thread():
         network = load_network(spec.card_file)
         network = prune_point(spec, network, samples_of(spec)).network.requires_grad_(False)
         halves = _halves(network, spec.scenario.split.cut)
-        seen = _tensors(train_samples(training.dataset, training.samples))
+        seen = _tensors(train_samples(dataset, training.samples))
         try:
             bottleneck = train_bottleneck(halves, seen, size, recipe, after_epoch)
         except ValueError as error:
             raise WorkError(f"{spec.scenario.split.cut}: {error}") from None
         whole = with_bottleneck(network, spec.scenario.split.cut, bottleneck)
-        images, labels = _tensors(held_out(training.dataset))
-        correct = count_correct(whole.eval(), images, labels)
+        rest = held_out(dataset)
+        images = torch.from_numpy(rest.images)
+        recalls = Recalls.of(rest.labels, answers(whole.eval(), images).numpy())
+        what = f"bottleneck at {spec.scenario.split.cut}"
+        demand_learned(what, recalls, recipe.epochs, "train longer, or send more channels")
         with torch.inference_mode():
             boundary = halves[0](images[:1]).shape[1:]
     data = save({name: held.contiguous() for name, held in bottleneck.state_dict().items()})
@@ -112,8 +121,8 @@ def make_bottleneck(
         checkpoint=CheckpointRecord(
             file=weights.name,
             sha256=hashlib.sha256(data).hexdigest(),
-            held_out_accuracy=correct / len(labels),
-            held_out_samples=len(labels),
+            held_out_accuracy=recalls.figures["accuracy"].value,
+            held_out_samples=rest.labels.size,
             torch=version("torch"),
         ),
     )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from flexrel_sim.networks.bottleneck import build_bottleneck
 from flexrel_sim.networks.bottleneck_card import BottleneckTraining
 from flexrel_sim.threads import one_thread
+from flexrel_sim.training.outcome import demand_finite
 
 __all__ = ["train_bottleneck"]
 
@@ -46,13 +47,16 @@ def train_bottleneck(
     Raises
     ------
     ValueError
-        If the boundary takes no bottleneck of that size.
+        If the boundary takes no bottleneck of that size, or would get wider by it.
+    WorkError
+        If training diverges.
     """
     head, tail = halves
     images, labels = samples
     with one_thread(), torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         with torch.no_grad():
+            _demand_narrower(tuple(head(images[:1]).shape[1:]), *size)
             boundary = torch.cat([head(part) for part in images.split(256)])
         bottleneck = build_bottleneck(tuple(boundary.shape[1:]), *size)
         variance = boundary.var().clamp(min=1e-12)
@@ -71,6 +75,17 @@ def train_bottleneck(
                 optimizer.step()
                 schedule.step()
                 total += loss.item() * len(batch)
+            mean = total / len(labels)
+            demand_finite("bottleneck", bottleneck, mean, epoch, "lower its learning rate")
             if after_epoch is not None:
-                after_epoch(epoch, total / len(labels))
+                after_epoch(epoch, mean)
     return bottleneck.eval().requires_grad_(False)
+
+
+def _demand_narrower(boundary: tuple[int, ...], channels: int, stride: int) -> None:
+    most = boundary[0] * stride**2 - 1
+    if channels > most:
+        raise ValueError(
+            f"a bottleneck must send fewer numbers than the {boundary[0]} channels of the boundary"
+            f" {boundary} do: at stride {stride} at most {most} channels, got {channels}"
+        )

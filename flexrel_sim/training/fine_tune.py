@@ -13,10 +13,14 @@ from flexrel_sim.datasets import DatasetInfo, Samples, train_samples
 from flexrel_sim.networks.answers import share_correct
 from flexrel_sim.scenario.schema import FineTuningSection
 from flexrel_sim.threads import one_thread
+from flexrel_sim.training.outcome import demand_finite
 
 __all__ = ["FineTuned", "fine_tune"]
 
 _HELD_BACK = 0.1
+
+
+_REMEDY = "lower pruning.schedule.fine_tuning.learning_rate"
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,11 @@ def fine_tune(
     FineTuned
         The epoch, 0 among them, that was best on a tenth of the samples, held back from training.
         Deterministic, like training.
+
+    Raises
+    ------
+    WorkError
+        If it diverges: its result would be the network as it was, and look like a tuned one.
     """
     samples = train_samples(dataset, settings.samples or recipe_samples)
     tuned = copy.deepcopy(network).requires_grad_(True)
@@ -73,6 +82,7 @@ def fine_tune(
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(steps, 1))
         for epoch in range(1, settings.epochs + 1):
             tuned.train()
+            total = 0.0
             for batch in torch.randperm(len(kept[1])).split(settings.batch_size):
                 loss = nn.functional.cross_entropy(tuned(kept[0][batch]), kept[1][batch])
                 optimizer.zero_grad()
@@ -80,6 +90,9 @@ def fine_tune(
                 optimizer.step()
                 schedule.step()
                 _freeze(frozen)
+                total += loss.item() * len(batch)
+            mean = total / max(len(kept[1]), 1)
+            demand_finite("fine-tuning", tuned, mean, epoch, _REMEDY)
             accuracies.append(share_correct(tuned.eval(), *back))
             if accuracies[-1] > accuracies[best]:
                 best, best_state = epoch, copy.deepcopy(tuned.state_dict())

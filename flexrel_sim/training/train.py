@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from safetensors.torch import save
 from torch import nn
 
-from flexrel_sim.datasets import DatasetInfo, Samples, held_out, train_samples
+from flexrel_sim.accuracy import Recalls
+from flexrel_sim.datasets import DatasetInfo, held_out, train_samples
 from flexrel_sim.errors import InputError
 from flexrel_sim.networks import Card, Consent, Training
-from flexrel_sim.networks.answers import count_correct
+from flexrel_sim.networks.answers import answers
 from flexrel_sim.networks.build import build_network, weights_of
 from flexrel_sim.threads import one_thread
+from flexrel_sim.training.outcome import RECIPE_REMEDY, demand_finite
 
 __all__ = ["TrainedNetwork", "train_network"]
 
@@ -28,13 +30,22 @@ class TrainedNetwork:
     ----------
     checkpoint
         The weights as the bytes of a safetensors file.
-    held_out_correct, held_out_samples
-        Answers on the part of the dataset that training never saw.
+    recalls
+        Right answers by class, on the part of the dataset that training never saw.
     """
 
     checkpoint: bytes
-    held_out_correct: int
-    held_out_samples: int
+    recalls: Recalls = field(compare=False)
+
+    @property
+    def held_out_correct(self) -> int:
+        """Right answers on that part."""
+        return int(self.recalls.right.sum())
+
+    @property
+    def held_out_samples(self) -> int:
+        """Samples of that part."""
+        return int(self.recalls.samples.sum())
 
 
 def train_network(
@@ -67,6 +78,8 @@ def train_network(
     ------
     InputError
         If the card has no recipe.
+    WorkError
+        If training diverges.
     DatasetError
         If the dataset is no longer what it was when it was opened.
     """
@@ -76,21 +89,23 @@ def train_network(
         torch.manual_seed(card.training.seed)
         network = build_network(card.architecture, consent)
         recipe = card.training
-        _fit(network.train(), recipe, train_samples(dataset, recipe.samples), after_epoch)
+        _fit(card.name, network.train(), recipe, dataset, after_epoch)
         samples = held_out(dataset)
-        images, labels = torch.from_numpy(samples.images), torch.from_numpy(samples.labels)
-        correct = count_correct(network.eval(), images, labels)
+        predicted = answers(network.eval(), torch.from_numpy(samples.images)).numpy()
+    recalls = Recalls.of(samples.labels, predicted)
     state = weights_of(network).state_dict()
     weights = {name: tensor.contiguous() for name, tensor in state.items()}
-    return TrainedNetwork(save(weights), correct, samples.labels.size)
+    return TrainedNetwork(save(weights), recalls)
 
 
 def _fit(
+    name: str,
     network: nn.Module,
     recipe: Training,
-    samples: Samples,
+    dataset: DatasetInfo,
     after_epoch: Callable[[int, float], None] | None,
 ) -> None:
+    samples = train_samples(dataset, recipe.samples)
     images, labels = torch.from_numpy(samples.images), torch.from_numpy(samples.labels)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -106,5 +121,6 @@ def _fit(
             optimizer.step()
             schedule.step()
             total += loss.item() * len(batch)
+        demand_finite(name, network, total / len(labels), epoch, RECIPE_REMEDY)
         if after_epoch is not None:
             after_epoch(epoch, total / len(labels))

@@ -22,6 +22,8 @@ from tests.measure.scenarios import scenario_of, spec_of
 from tests.measure.test_check import TEXT, checked, faults, residual
 
 ONE_EPOCH = BottleneckTraining(epochs=1)
+# Enough to be better than chance.
+FEW_EPOCHS = BottleneckTraining(epochs=4, batch_size=32)
 UNPRUNED = TEXT.replace("ratio: 0.5", "ratio: 0")
 
 
@@ -38,7 +40,7 @@ def test_a_profile_is_that_of_head_encoder_codec_decoder_and_tail(
     tiny: CardFile, tmp_path: Path
 ) -> None:
     spec = spec_of(tiny, codec={"dtype": "uint8"})
-    card = make_bottleneck(spec, tmp_path / "narrow.yaml", (2, 2), ONE_EPOCH)
+    card = make_bottleneck(spec, tmp_path / "narrow.yaml", (2, 2), FEW_EPOCHS)
     assert (card.cut, card.boundary, card.network) == ("pool1", [6, 4, 4], "tiny")
     found = load_bottleneck_card(tmp_path / "narrow.yaml")
     assert found.card == card
@@ -78,7 +80,7 @@ def test_a_bottleneck_that_is_missing_or_anothers_is_refused_on_its_line(folder:
     assert "split.bottleneck: must be the card of a bottleneck, got" in missing
     assert missing.startswith("FILE:6: ")
     (spec,) = checked(folder, UNPRUNED).specs
-    make_bottleneck(spec, folder / "narrow.yaml", (2, 1), ONE_EPOCH)
+    make_bottleneck(spec, folder / "narrow.yaml", (5, 1), FEW_EPOCHS)
     (other,) = faults(folder, named(TEXT))
     assert (
         "must be trained for this network, data, pruning and cut, got \"tiny at 'pool1'\"" in other
@@ -108,6 +110,15 @@ def test_what_can_be_no_bottleneck_is_refused(tiny: CardFile, tmp_path: Path) ->
         make_bottleneck(spec_of(tiny), tiny.file, (2, 1), ONE_EPOCH)
     with pytest.raises(WorkError, match="pool1: a bottleneck of stride 3 needs"):
         make_bottleneck(spec_of(tiny), file, (2, 3), ONE_EPOCH)
+    too_wide = r"fewer numbers than the 6 channels of the boundary \(6, 4, 4\) do: at stride"
+    for size, most in (((6, 1), 5), ((400, 1), 5), ((24, 2), 23)):
+        with pytest.raises(WorkError, match=f"pool1: .*{too_wide} {size[1]} at most {most} ch"):
+            make_bottleneck(spec_of(tiny), file, size, ONE_EPOCH)
+    with pytest.raises(WorkError, match="pool1: learned nothing in 1 epochs: the mean recall of"):
+        make_bottleneck(spec_of(tiny), file, (2, 1), ONE_EPOCH)
+    diverging = FEW_EPOCHS.model_copy(update={"learning_rate": 1e20})
+    with pytest.raises(WorkError, match="bottleneck: training diverged in epoch 1: its loss is "):
+        make_bottleneck(spec_of(tiny), file, (2, 1), diverging)
     with pytest.raises(InputError, match="is 'best'; name the cut"):
         make_bottleneck(
             replace(spec_of(tiny), scenario=scenario_of(split={"cut": "best"})),
@@ -116,7 +127,7 @@ def test_what_can_be_no_bottleneck_is_refused(tiny: CardFile, tmp_path: Path) ->
             ONE_EPOCH,
         )
     with pytest.raises(InputError, match="can't be written"):
-        make_bottleneck(spec_of(tiny), tmp_path / "no" / "narrow.yaml", (2, 1), ONE_EPOCH)
+        make_bottleneck(spec_of(tiny), tmp_path / "no" / "narrow.yaml", (5, 1), FEW_EPOCHS)
     untrained = replace(tiny, card=tiny.card.model_copy(update={"training": None}))
     spec = replace(spec_of(tiny), card_file=untrained)
     with pytest.raises(InputError, match="training: is missing"):

@@ -11,6 +11,7 @@ from safetensors.torch import load
 from torch import nn
 
 from flexrel_sim.datasets import DATASETS, DatasetInfo, train_samples
+from flexrel_sim.errors import WorkError
 from flexrel_sim.networks import Card
 from flexrel_sim.networks.build import build_network
 from flexrel_sim.networks.weights import fill
@@ -141,3 +142,9 @@ def test_a_tenth_is_held_back_and_the_rest_trains() -> None:
     assert (len(kept), len(back)) == (270, 30)
     parts = torch.cat([kept, back]).flatten(1).tolist()
     assert sorted(parts) == sorted(torch.from_numpy(samples.images).flatten(1).tolist())
+
+
+def test_fine_tuning_that_diverges_is_refused_and_not_taken_for_epoch_0() -> None:
+    settings = SETTINGS.model_copy(update={"learning_rate": 1e20})
+    with pytest.raises(WorkError, match="fine-tuning: training diverged in epoch 1: its loss is"):
+        fine_tune(pruned(), DIGITS, settings, None)
