@@ -21,7 +21,7 @@ from flexrel_sim.links.sharing import processor_sharing, sharing_state
 from flexrel_sim.simulation.draws import Draws, no_windows
 from flexrel_sim.simulation.jobs import server_jobs
 from flexrel_sim.simulation.kernels import edge_queue, edge_queue_with_limits, worker_queue
-from flexrel_sim.simulation.pool_kernel import pool_queue
+from flexrel_sim.simulation.pool_kernel import failure_events, pool_queue
 from flexrel_sim.simulation.rows import Rows
 from flexrel_sim.simulation.system import System
 from flexrel_sim.simulation.trace import EDGE_REASONS, POOL_REASONS, reason_code
@@ -213,7 +213,7 @@ class CompiledEngine:
             pool.timeout_s,
             pool.workers,
             pool.buffer,
-            failures,
+            failure_events(*failures),
             pool.requeue,
             pool.held_s,
         )

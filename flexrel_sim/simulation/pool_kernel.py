@@ -14,8 +14,19 @@ from numpy.typing import NDArray
 from flexrel_sim.links.compiled import compiled
 from flexrel_sim.simulation.jobs import Jobs
 from flexrel_sim.simulation.outcomes import CRASHED, EXPIRED, FULL
+from flexrel_sim.simulation.workers import (
+    BUSY,
+    IDLE,
+    JOB,
+    Workers,
+    fail,
+    finish,
+    new_workers,
+    repair,
+    start,
+)
 
-__all__ = ["pool_queue"]
+__all__ = ["failure_events", "pool_queue"]
 
 _DONE, _FAILURE, _ARRIVAL, _TIMEOUT = 0, 1, 2, 3
 
@@ -29,13 +40,6 @@ class _Queues(NamedTuple):
     behind: NDArray[np.int64]
 
 
-class _Workers(NamedTuple):
-    done_s: NDArray[np.float64]
-    up: NDArray[np.bool_]
-    first_job: NDArray[np.int64]
-    turn: NDArray[np.int64]
-
-
 class _Result(NamedTuple):
     start_s: NDArray[np.float64]
     end_s: NDArray[np.float64]
@@ -43,6 +47,27 @@ class _Result(NamedTuple):
     ended_s: NDArray[np.float64]
     batch: NDArray[np.int32]
     turn: NDArray[np.int64]
+
+
+def failure_events(
+    first: NDArray[np.int64], down_s: NDArray[np.float64], up_s: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Give all times at which a worker goes down or up, in order.
+
+    Parameters
+    ----------
+    first, down_s, up_s
+        Worker ``w`` is down in windows ``first[w]`` to ``first[w + 1]``, ascending and apart.
+
+    Returns
+    -------
+    time_s, worker
+        Ascending; at one time by worker, and down before up again. A worker's turns alternate.
+    """
+    worker = np.repeat(np.repeat(np.arange(first.size - 1), np.diff(first)), 2)
+    time_s = np.column_stack((down_s, up_s)).ravel()
+    order = np.lexsort((np.arange(time_s.size), worker, time_s))
+    return time_s[order], worker[order]
 
 
 @compiled
@@ -112,7 +137,7 @@ def _closing_s(jobs: Jobs, queues: _Queues, timeout_s: float) -> float:
 def _dispatch(  # noqa: PLR0913, PLR0917 - compiled functions share no object
     jobs: Jobs,
     queues: _Queues,
-    workers: _Workers,
+    workers: Workers,
     result: _Result,
     now: float,
     batch_s: NDArray[np.float64],
@@ -121,9 +146,7 @@ def _dispatch(  # noqa: PLR0913, PLR0917 - compiled functions share no object
 ) -> int:
     """Let every idle worker, in order, take what is ready."""
     size = batch_s.size - 1
-    for worker in range(workers.done_s.size):
-        if not workers.up[worker] or workers.done_s[worker] < np.inf:
-            continue
+    while workers.numbers[IDLE, 0]:
         for queue in range(queues.head.size):
             while queues.length[queue] > 0 and jobs.expires_s[queues.head[queue]] < now:
                 job = _pop(queues, queue)
@@ -135,9 +158,7 @@ def _dispatch(  # noqa: PLR0913, PLR0917 - compiled functions share no object
         taken = 1 if queue % 2 else min(queues.length[queue], size)
         job = _pop(queues, queue)
         lasts_s = jobs.service_s[job] if queue % 2 else batch_s[taken] * jobs.factor[job]
-        workers.first_job[worker] = job
-        workers.done_s[worker] = now + lasts_s
-        workers.turn[worker] = turn
+        start(workers, job, now + lasts_s, turn)
         for place in range(taken):
             result.start_s[job] = now
             result.turn[job] = turn
@@ -151,30 +172,28 @@ def _dispatch(  # noqa: PLR0913, PLR0917 - compiled functions share no object
 
 
 @compiled
-def _finish(queues: _Queues, workers: _Workers, result: _Result, worker: int, now: float) -> None:
-    job = workers.first_job[worker]
+def _finish(queues: _Queues, workers: Workers, result: _Result, worker: int, now: float) -> None:
+    job = workers.numbers[JOB, worker]
     while job >= 0:
         result.end_s[job] = now
         result.ended_s[job] = now
         job = queues.behind[job]
-    workers.first_job[worker] = -1
-    workers.done_s[worker] = np.inf
+    finish(workers)
 
 
 @compiled
-def _fail(  # noqa: PLR0913, PLR0917 - compiled functions share no object
+def _give_back(  # noqa: PLR0913, PLR0917 - compiled functions share no object
     jobs: Jobs,
     queues: _Queues,
-    workers: _Workers,
     result: _Result,
-    worker: int,
+    first_job: int,
     now: float,
     size: int,
     requeue: bool,
 ) -> None:
-    """Take a worker down; what it had is lost, or goes back to the head of its queue in order."""
+    """Give up a batch: it is lost, or goes back to the head of its queue in order."""
     held, count = np.empty(size + 1, np.int64), 0
-    job = workers.first_job[worker]
+    job = first_job
     while job >= 0:
         held[count] = job
         count += 1
@@ -188,19 +207,16 @@ def _fail(  # noqa: PLR0913, PLR0917 - compiled functions share no object
         else:
             result.outcome[job] = CRASHED
             result.ended_s[job] = now
-    workers.up[worker] = False
-    workers.first_job[worker] = -1
-    workers.done_s[worker] = np.inf
 
 
 @compiled
-def pool_queue(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 - one event loop
+def pool_queue(  # noqa: C901, PLR0912, PLR0913, PLR0917 - one event loop
     jobs: Jobs,
     batch_s: NDArray[np.float64],
     timeout_s: float,
     workers: int,
     buffer: int,
-    failures: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]],
+    failures: tuple[NDArray[np.float64], NDArray[np.int64]],
     requeue: bool,
     held_s: float,
 ) -> Any:
@@ -219,8 +235,8 @@ def pool_queue(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 - one event lo
     buffer
         How many may wait while no worker is idle; -1 for any number.
     failures
-        ``(first, down_s, up_s)``: worker ``w`` is down in windows ``first[w]`` to
-        ``first[w + 1]``, ascending and apart.
+        ``(time_s, worker)``: when which worker goes down, and up again, ascending; see
+        `failure_events`.
     requeue
         Whether what a failing worker had is served again; lost otherwise.
     held_s
@@ -239,7 +255,7 @@ def pool_queue(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 - one event lo
     turn
         Its place in the order of starting, in which jobs that end at one time leave.
     """
-    first, down_s, up_s = failures
+    turns_s, turning = failures
     count, size = jobs.arrival_s.size, batch_s.size - 1
     result = _Result(
         np.full(count, np.nan),
@@ -254,33 +270,21 @@ def pool_queue(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 - one event lo
         np.full(2 * tiers, -1), np.full(2 * tiers, -1), np.zeros(2 * tiers, np.int64),
         np.full(count, -1),
     )  # fmt: skip
-    state = _Workers(
-        np.full(workers, np.inf), np.ones(workers, np.bool_), np.full(workers, -1),
-        np.zeros(workers, np.int64),
-    )  # fmt: skip
+    state = new_workers(workers)
     if held_s > 0:
-        state.done_s[0] = held_s
-    window, index, turn = first[:-1].copy(), 0, 1
+        start(state, -1, held_s, 0)
+    window, index, turn = 0, 0, 1
     while True:
         # The next event: the earliest, then by phase, then by the order of starting.
-        now, phase, which, idle, busy = np.inf, _ARRIVAL, -1, False, False
-        for worker in range(workers):
-            if state.done_s[worker] < np.inf:
-                busy = True
-                done_s = state.done_s[worker]
-                if done_s < now or (done_s == now and state.turn[worker] < state.turn[which]):
-                    now, phase, which = done_s, _DONE, worker
-            elif state.up[worker]:
-                idle = True
-        waiting = queues.length.sum()
-        if index == count and waiting == 0 and not busy:
+        now, phase, which = np.inf, _ARRIVAL, -1
+        if state.numbers[BUSY, 0]:
+            which = state.numbers[BUSY, 1]
+            now, phase = state.done_s[which], _DONE
+        idle, waiting = state.numbers[IDLE, 0] > 0, queues.length.sum()
+        if index == count and waiting == 0 and which < 0:
             break
-        for worker in range(workers):
-            if window[worker] < first[worker + 1]:
-                at = window[worker]
-                turns_s = down_s[at] if state.up[worker] else up_s[at]
-                if turns_s < now:
-                    now, phase, which = turns_s, _FAILURE, worker
+        if window < turns_s.size and turns_s[window] < now:
+            now, phase, which = turns_s[window], _FAILURE, turning[window]
         if index < count and jobs.arrival_s[index] < now:
             now, phase = jobs.arrival_s[index], _ARRIVAL
         if idle and waiting > 0:
@@ -292,11 +296,12 @@ def pool_queue(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 - one event lo
         if phase == _DONE:
             _finish(queues, state, result, which, now)
         elif phase == _FAILURE:
-            if state.up[which]:
-                _fail(jobs, queues, state, result, which, now, size, requeue)
-            else:
-                state.up[which] = True
-                window[which] += 1
+            job = state.numbers[JOB, which]
+            if not fail(state, which):
+                repair(state, which)
+            elif job >= 0:
+                _give_back(jobs, queues, result, job, now, size, requeue)
+            window += 1
         elif phase == _ARRIVAL:
             if buffer >= 0 and waiting >= buffer and not idle:
                 result.outcome[index] = FULL
@@ -304,5 +309,7 @@ def pool_queue(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 - one event lo
             else:
                 _push_back(queues, _queue_of(jobs, index), index)
             index += 1
-        turn = _dispatch(jobs, queues, state, result, now, batch_s, timeout_s, turn)
+        # Asked here already: a call costs more than the answer.
+        if state.numbers[IDLE, 0] and queues.length.sum():
+            turn = _dispatch(jobs, queues, state, result, now, batch_s, timeout_s, turn)
     return result

@@ -121,3 +121,30 @@ def slow_connections(direction, flow, came_s, sizes, end_s, late_s):
         before = [left[at] for at in mine] if direction.in_order else [left[index]]
         out.append(max(before))
     return np.array(out)
+
+
+def exact_bucket_s(capacity, start_s, sizes):
+    """Pour tokens in fractions: messages in turn, each from its start on or when it may.
+
+    The fluid is told piece by piece: at the peak while there are tokens, and then at their rate.
+    """
+    rate, burst = Fraction(capacity.rate_bit_per_s) / 8, Fraction(capacity.burst_bytes)
+    peak = None if np.isinf(capacity.peak_bit_per_s) else Fraction(capacity.peak_bit_per_s) / 8
+    tokens, seen, out = burst, Fraction(0), []
+    for came, size in zip(start_s, sizes, strict=True):
+        now = max(Fraction(float(came)), seen)
+        tokens = min(burst, tokens + rate * (now - seen))
+        left = Fraction(int(size))
+        if peak is None:
+            quick, spent = min(left, tokens), Fraction(0)
+            tokens -= quick
+        else:
+            # At the peak tokens go by peak and come by rate.
+            spent = min(left / peak, tokens / (peak - rate))
+            quick = spent * peak
+            tokens -= spent * (peak - rate)
+        left -= quick
+        spent += left / rate
+        seen = now + spent
+        out.append(seen)
+    return out

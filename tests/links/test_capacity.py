@@ -1,5 +1,6 @@
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from flexrel_sim.links import Opportunities, PiecewiseConstant, TokenBucket, con
 from flexrel_sim.links.direction import Buffer
 from flexrel_sim.links.fifo import fifo, fifo_state
 from tests.links.capacities import messages, opportunities, piecewise
-from tests.links.slow import exact_finish_s, slow_mahimahi
+from tests.links.slow import exact_bucket_s, exact_finish_s, slow_mahimahi
 
 
 def test_a_constant_rate_takes_eight_bits_per_byte():
@@ -179,3 +180,47 @@ def test_a_bucket_without_a_peak_has_carried_its_burst_from_the_start():
 def test_a_capacity_that_means_nothing_is_refused(make, rule):
     with pytest.raises(ValueError, match=rule):
         make()
+
+
+BUCKETS = [
+    TokenBucket(512.0, 128.0, 4096.0),
+    TokenBucket(1e6, 1500.0, 7e6),
+    TokenBucket(3e6, 40_000.0),
+]
+
+
+def compiled_finishes_s(capacity, starts_s, sizes):
+    sent = fifo(np.array(starts_s), np.array(sizes), capacity, Buffer(), fifo_state())
+    return sent.end_s
+
+
+def stepwise_finishes_s(capacity, starts_s, sizes):
+    sender, free_s, ends_s = capacity.sender(), 0.0, []
+    for came_s, size in zip(starts_s, sizes, strict=True):
+        free_s = sender.finish_s(max(came_s, free_s), size, waited=free_s > came_s)
+        ends_s.append(free_s)
+    return ends_s
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 12)), max_size=40))
+def test_a_bucket_is_exact_where_times_are_and_so_is_every_tie(messages):
+    starts_s = np.cumsum([gap for gap, _ in messages]) / 64
+    sizes = [32 * size for _, size in messages]
+    capacity = BUCKETS[0]
+    exact_s = exact_bucket_s(capacity, starts_s, sizes)
+    for finishes_s in (compiled_finishes_s, stepwise_finishes_s):
+        found_s = finishes_s(capacity, starts_s, sizes)
+        assert [Fraction(float(end_s)) for end_s in found_s] == exact_s
+
+
+@pytest.mark.parametrize("capacity", BUCKETS)
+@pytest.mark.parametrize("load", [0.5, 1.5])
+def test_a_buckets_rounding_does_not_add_up(capacity, load):
+    rng = np.random.default_rng(1)
+    sizes = rng.integers(1, 3000, 3000)
+    gaps_s = rng.exponential(8 * 1500 / capacity.rate_bit_per_s / load, 3000)
+    starts_s = np.cumsum(gaps_s)
+    exact_s = np.array([float(end_s) for end_s in exact_bucket_s(capacity, starts_s, sizes)])
+    compiled_s = compiled_finishes_s(capacity, starts_s, sizes)
+    assert compiled_s.tolist() == stepwise_finishes_s(capacity, starts_s, sizes)
+    np.testing.assert_allclose(compiled_s, exact_s, rtol=4e-16 * 2, atol=0)

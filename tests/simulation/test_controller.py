@@ -65,6 +65,64 @@ def test_a_device_switches_once_it_has_seen_that_the_link_became_slow() -> None:
     assert trace.payload_bytes.tolist() == [125, 125, 125, 0, 0]
 
 
+# 8000 bit/s, 200 bit/s from ten seconds on, and 8000 bit/s again from sixty on.
+DIP = PiecewiseConstant(np.array([0.0, 10.0, 60.0]), np.array([8000.0, 200.0, 8000.0]))
+
+LEARNING: list[dict[str, Any]] = [
+    {"policy": "ema", "weight": 0.8},
+    {"policy": "change-point"},
+    {"policy": "threshold", "thresholds_bit_per_s": (500.0,)},
+    {"policy": "edgent", "deadline_s": 2.0},
+]
+
+
+@pytest.mark.parametrize("rules", LEARNING, ids=lambda rules: str(rules["policy"]))
+@pytest.mark.parametrize("probe_s", [None, 10.0])
+def test_a_link_that_recovers_is_used_again_if_somebody_asks(
+    rules: dict[str, Any], probe_s: float | None
+) -> None:
+    base, options = far_and_near(DIP)
+    if rules["policy"] == "threshold":
+        # Its table leads from slow links to fast ones.
+        options = options[::-1]
+        rules = rules | {"start": 1}
+    trace = run(base, options, make_draws(np.arange(1.0, 400.0, 2.0)), probe_s=probe_s, **rules)
+    sent = ~np.isnan(trace.uplink_start_s)
+    recovered = trace.created_s > 100
+    assert sent[recovered].mean() == (0 if probe_s is None else 1)
+    # In the dip a request that was sent took its time: few were.
+    dip = (trace.created_s > 20) & (trace.created_s < 60)
+    assert sent[dip].sum() <= 5
+
+
+def test_a_device_that_was_told_to_start_on_the_edge_asks_too_and_only_so_often() -> None:
+    slow = PiecewiseConstant(np.zeros(1), np.array([200.0]))
+    base, options = far_and_near(slow)
+    far, near = options
+    draws = make_draws(np.arange(0.0, 100.0, 2.0))
+    trace = run(base, [far, near], draws, policy="ema", start=1, probe_s=20.0)
+    asked_s = trace.created_s[~np.isnan(trace.uplink_start_s)]
+    # Each takes five seconds on the wire, and twenty of silence follow.
+    assert asked_s.tolist() == [20.0, 46.0, 72.0, 98.0]
+
+
+def test_the_probe_is_the_option_of_the_fewest_bytes() -> None:
+    costs = [OptionCost(0, sent, 0, crosses, 0) for sent, crosses in ((9, True), (4, True), (0, 0))]
+    assert Control("ema", tuple(costs)).probe_option == 1
+    assert Control("ema", tuple(costs[2:])).probe_option == -1
+
+
+def test_the_oracle_and_a_static_policy_have_nothing_to_ask() -> None:
+    for policy in ("static", "oracle"):
+        section = {"policy": policy, "options": [{}], "probe": "5 s"}
+        found = list(system_findings(make_scenario(controller=section)))
+        assert ("controller.probe", f"has no effect with policy: {policy}") in [
+            finding[:2] for finding in found
+        ]
+        plain = make_scenario(controller={"policy": policy, "options": [{}]})
+        assert not [path for path, *_ in system_findings(plain) if path == "controller.probe"]
+
+
 def test_the_oracle_knows_before() -> None:
     base, options = far_and_near(FALL)
     trace = run(base, options, make_draws([1.0, 9.0, 11.0, 30.0]), policy="oracle")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
+from typing import cast
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flexrel_sim.links import Direction, TokenBucket
-from flexrel_sim.simulation import Draws, System
-from flexrel_sim.simulation.engines import chosen_engine
+from flexrel_sim.links import Buffer, Direction, TokenBucket
+from flexrel_sim.simulation import Draws, System, simulate
+from flexrel_sim.simulation.engines import EngineName, chosen_engine
 from flexrel_sim.simulation.trace import STAMPS
 from tests.builders import make_draws, make_system
+from tests.links.slow import exact_bucket_s
 from tests.simulation.systems import TICKS, cases, run
 
 
@@ -58,3 +61,18 @@ def test_a_shared_medium_that_is_no_rate_over_time_is_refused(engine: str) -> No
     bucket = Direction("uplink", TokenBucket(512.0, 128.0, 4096.0))
     with pytest.raises(TypeError, match="a shared medium needs a rate over time"):
         run(make_system(medium="shared", uplink=bucket), make_draws([0.0]), engine)
+
+
+@pytest.mark.parametrize("engine", ["compiled", "simpy"])
+def test_a_message_that_comes_as_a_bucket_is_done_finds_it_free(engine: str) -> None:
+    # 16 B at the peak, and then the rate: exact ties, which 8/7 of the tokens would round away.
+    capacity = TokenBucket(512.0, 14.0, 4096.0)
+    line = Direction("uplink", capacity, buffer=Buffer(messages=0))
+    ends_s = [Fraction(0), *exact_bucket_s(capacity, [0.0] * 20, [32] * 20)]
+    created_s = [float(end_s) for end_s in ends_s]
+    assert [Fraction(time_s) for time_s in created_s] == ends_s
+    system = make_system(edge_s=0.0, uplink=line)
+    draws = make_draws(created_s)
+    trace = simulate(system, draws, np.array([32]), np.array([True]), cast(EngineName, engine))
+    assert not trace.reason.any()
+    assert trace.uplink_start_s.tolist() == created_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -206,3 +207,14 @@ def test_both_engines_agree_on_a_fleet_with_late_messages_and_ties(seed: int) ->
     compiled, reference = (run(system, draws, name).columns() for name in ("compiled", "simpy"))
     for name, values in reference.items():
         np.testing.assert_allclose(compiled[name], values, rtol=0, atol=1e-9, err_msg=name)
+
+
+def test_room_on_the_edge_costs_what_waits_and_not_what_could() -> None:
+    system = make_system(edge_s=1.0, devices=20_000, edge_buffer=1_000_000)
+    created_s, device = np.array([0.0, 0.25, 0.5]), np.array([7, 7, 19_999], np.int32)
+    tracemalloc.start()
+    trace = run(system, make_draws(created_s, device=device), "compiled")
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert trace.edge_start_s.tolist() == [0.0, 1.0, 0.5]
+    assert peak_bytes < 20e6
