@@ -91,7 +91,7 @@ def ratio_values(totals: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
     """
     sums, sizes = np.asarray(totals, dtype=float), np.asarray(counts, dtype=float)
     if (sizes == sizes[0]).all():
-        return sums / sizes
+        return np.asarray(sums / sizes)
     pooled = sums.sum() / sizes.sum()
     return np.asarray(pooled + (sums - pooled * sizes) / sizes.mean())
 

@@ -25,9 +25,10 @@ BEYOND_MIN: Final = 10.0
 """So many requests must lie beyond a quantile, those that hang together counted as one."""
 
 MEAN_MIN: Final = 400.0
-"""So many must be behind the mean of exponential latencies, which have a skewness of 2."""
+"""So many must be behind the mean of latencies in a queue, those that hang together as one."""
 
-_SKEWNESS: Final = 2.0
+_COCHRAN: Final = 25.0
+_EXPONENTIAL: Final = 2.0
 _OVERRULES: Final = 3.0
 """What is estimated counts beside theory where it says clearly more: bursts, fading links."""
 
@@ -156,11 +157,11 @@ def _tail_doubt(pool: Pool, tail: PooledQuantile, queues: Sequence[Queue]) -> Do
 def _mean_doubt(pool: Pool, queues: Sequence[Queue]) -> Doubt | None:
     """Say whether a mean has enough requests behind it for its skewness.
 
-    The number needed grows as the square of the skewness (Cochran, *Sampling Techniques*, 3rd ed.,
-    1977, section 2.15).
+    Without a queue to know of, 25 times the square of the skewness (Cochran, *Sampling Techniques*,
+    3rd ed., 1977, section 2.15).
     """
     together, skewness = _moments(pool)
-    needed = MEAN_MIN if queues else MEAN_MIN * (skewness / _SKEWNESS) ** 2
+    needed = MEAN_MIN if queues else _COCHRAN * skewness**2
     return _few(pool.count, together, needed, "count", queues)
 
 
@@ -208,7 +209,7 @@ def _moments(pool: Pool) -> tuple[float, float]:
     """Give how many requests tell as much of the mean as one would alone, and the skewness."""
     chunks = [own.chunks() for own in pool.replications]
     if not all(chunks):
-        return 1.0, _SKEWNESS
+        return 1.0, _EXPONENTIAL
     values = np.concatenate([chunk for own in chunks for chunk in own])
     variance = float(values.var())
     if variance <= (SAME * float(values.mean())) ** 2:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import datasketches
 import numpy as np
@@ -80,7 +80,7 @@ class Quantiles:
             return 0.0
         if self._sketch is not None:
             return float(self._sketch.get_rank(value, inclusive)) * self.count
-        side = "right" if inclusive else "left"
+        side: Literal["left", "right"] = "right" if inclusive else "left"
         return float(sum(np.searchsorted(chunk, value, side) for chunk in self.chunks()))
 
     def extremes(self) -> tuple[float, float]:

@@ -42,7 +42,7 @@ def simulated(
 
 @pytest.mark.parametrize(
     ("load", "replications", "requests"),
-    [(0.5, 5, 2600), (0.7, 10, 3000), (0.9, 10, 38_000)],
+    [(0.5, 5, 6000), (0.7, 10, 3000), (0.9, 10, 38_000)],
 )
 def test_nominal_95_percent_are_92_to_98_where_no_warning_is_given(
     load: float, replications: int, requests: int
