@@ -172,3 +172,15 @@ def test_types_for_checkers_only_do_not_hide_what_a_function_returns(
     lost = load_card(card(tmp_path, "own_typed:lost"), Consent())
     with pytest.raises(CheckpointError, match="say that it returns one by its annotation"):
         build_by_factory(lost.card.architecture, lost.consent)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["site-packages", "dist-packages"])
+def test_packages_that_are_installed_inside_the_folder_did_not_come_with_it(
+    tmp_path: Path, monkeypatch, name: str
+) -> None:
+    place = tmp_path / "environment" / name
+    place.mkdir(parents=True)
+    (place / "own_installed.py").write_text(LOUD, encoding="utf-8")
+    monkeypatch.syspath_prepend(place)
+    assert not Consent(folders=(tmp_path,)).covers("own_installed")
+    assert Consent(folders=(place,)).covers("own_installed")

@@ -213,3 +213,12 @@ def test_answers_are_those_of_one_thread_and_see_what_code_elsewhere_does() -> N
     with torch.no_grad():
         network.fc.bias[1] = 1e-30
     assert answers_sha256(network, (1, 4, 4)) != before
+
+
+def test_every_number_is_in_the_hash_and_moves_the_answers() -> None:
+    network = Settings().eval()
+    hashed, answers = network_sha256(network), answers_sha256(network, (1, 4, 4))
+    with torch.no_grad():
+        network.fc.weight[1, 1] = 1e-30
+    assert network_sha256(network) != hashed
+    assert answers_sha256(network, (1, 4, 4)) != answers
