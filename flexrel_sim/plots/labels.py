@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.text import Annotation
@@ -14,8 +13,12 @@ from matplotlib.transforms import Bbox
 
 __all__ = ["legend", "place_labels"]
 
+_Spot = tuple[
+    tuple[int, int], Literal["left", "center", "right"], Literal["bottom", "center", "top"]
+]
+
 # Where a label may stand: offset in points from its place, and its alignment.
-_SPOTS: Final = (
+_SPOTS: Final[tuple[_Spot, ...]] = (
     ((8, 5), "left", "bottom"),
     ((8, -5), "left", "top"),
     ((-8, 5), "right", "bottom"),
@@ -81,9 +84,7 @@ def place_labels(
     figure = axes.figure
     assert isinstance(figure, Figure)  # noqa: S101 - these pictures have no subfigures
     # Constrained layout moves the axes while it draws.
-    canvas = FigureCanvasAgg(figure)
     figure.draw_without_rendering()
-    renderer = canvas.get_renderer()
     half = _MARKER_POINTS * figure.dpi / 72
     taken = []
     for point in avoid:
@@ -91,22 +92,22 @@ def place_labels(
         taken.append(Bbox.from_extents(x - half, y - half, x + half, y + half))
     for place, text in labels:
         written = axes.annotate(text, place, (0, 0), textcoords="offset points", **style)
-        boxes = [_box(written, spot, renderer) for spot in _SPOTS]
-        inside = axes.get_window_extent(renderer)
+        boxes = [_box(written, spot) for spot in _SPOTS]
+        inside = axes.get_window_extent()
         clashes = [
             sum(box.overlaps(other) for other in taken) + 2 * (not _within(box, inside))
             for box in boxes
         ]
         best = clashes.index(min(clashes))
-        taken.append(_box(written, _SPOTS[best], renderer))
+        taken.append(_box(written, _SPOTS[best]))
 
 
-def _box(written: Annotation, spot: tuple[tuple[int, int], str, str], renderer: Any) -> Bbox:
+def _box(written: Annotation, spot: _Spot) -> Bbox:
     offset, across, up = spot
     written.xyann = offset
     written.set_horizontalalignment(across)
     written.set_verticalalignment(up)
-    return written.get_window_extent(renderer)
+    return written.get_window_extent()
 
 
 def _within(box: Bbox, frame: Bbox) -> bool:
