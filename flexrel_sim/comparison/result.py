@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from flexrel_sim.comparison.schema import Claim, ComparisonScenario, Measure
+from flexrel_sim.errors import InputError
+from flexrel_sim.reading import parsing, reading
 from flexrel_sim.statistics import Estimate, t_interval
 
 __all__ = ["Comparison", "Curve", "Saving", "kept_at", "load_curves"]
@@ -54,9 +57,7 @@ class Curve:
     @staticmethod
     def from_json(text: str) -> Curve:
         """Read it back."""
-        data: dict[str, Any] = json.loads(text)
-        arrays: dict[str, Any] = {k: tuple(v) for k, v in data.items() if isinstance(v, list)}
-        return Curve(**(data | arrays))
+        return TypeAdapter(Curve).validate_json(text, strict=True)
 
 
 def kept_at(
@@ -204,6 +205,29 @@ class Comparison:
 
 
 def load_curves(file: Path) -> tuple[Curve, ...]:
-    """Read curves that a comparison has written, one JSON object per line."""
-    lines = file.read_text(encoding="utf-8").splitlines()
-    return tuple(Curve.from_json(line) for line in lines if line)
+    """Read curves that a comparison has written, one JSON object per line.
+
+    Parameters
+    ----------
+    file
+        A ``curves.jsonl``.
+
+    Returns
+    -------
+    tuple of Curve
+        In the order of the file.
+
+    Raises
+    ------
+    InputError
+        If the file can't be read, or a line is no curve: the first such line is named.
+    """
+    remedy = "run 'flexrel-sim compare' again"
+    with reading(file, remedy, InputError):
+        lines = file.read_text(encoding="utf-8").splitlines()
+    curves = []
+    for number, line in enumerate(lines, start=1):
+        refused = InputError(f"{file}:{number}: must be a curve, as JSON; {remedy}")
+        with parsing(lambda _, refused=refused: refused):  # type: ignore[misc]
+            curves += [Curve.from_json(line)] if line else []
+    return tuple(curves)

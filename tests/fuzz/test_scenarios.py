@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flexrel_sim.comparison import load_comparison
+from flexrel_sim.comparison import Curve, load_comparison, load_curves
 from flexrel_sim.scenario import load_scenario, load_system_scenario, parse_override
 from flexrel_sim.scenario.link_file import load_link
 from flexrel_sim.study import check_all, simulate_study
@@ -153,3 +153,13 @@ def test_an_option_is_taken_or_refused(
 def test_a_changed_comparison_is_checked_or_refused(place: Path, rng: random.Random) -> None:
     file = written(place, yaml_text(mutated_data(yaml.safe_load(COMPARISON), rng, honest())))
     result_or_refusal(lambda: load_comparison(file), str(place))
+
+
+@given(rng=RNGS)
+def test_damaged_curves_are_read_or_refused(place: Path, rng: random.Random) -> None:
+    shares = (1.0, 0.5)
+    curve = Curve("p", 0, "e", "t", shares, shares, shares, shares, shares, 0.5, {"delta": 0.3})
+    file = place / "curves.jsonl"
+    file.write_bytes(mutated(f"{curve.to_json()}\n{curve.to_json()}\n".encode(), rng))
+    for read in result_or_refusal(lambda: load_curves(file), str(file)) or ():
+        assert all(isinstance(value, float) for value in (*read.weights, *read.test))
