@@ -3,13 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test kill lint bench lock clean
 
 demo: .venv/installed
 	$(BIN)/flexrel-sim run scenarios/quickstart.yaml
 
 test: .venv/installed
 	$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term
+
+# Kills runs at random moments; the tests do so a few times.
+kill: .venv/installed
+	FLEXREL_KILLS=300 $(BIN)/pytest tests/test_kills.py
 
 # Docstrings are checked by ruff: D (numpydoc sections) and D417 (every parameter documented).
 lint: .venv/installed
