@@ -4,7 +4,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 FUZZ_EXAMPLES ?= 20000
 
-.PHONY: demo test test-hidden fuzz lint bench lock clean
+.PHONY: demo test test-hidden fuzz kill lint bench lock clean
 
 demo: .venv/installed
 	$(BIN)/flexrel-sim run scenarios/quickstart.yaml
@@ -20,6 +20,10 @@ test-hidden: .venv/installed
 # For hours: other examples every time, so many of each kind. A failure prints how to see it again.
 fuzz: .venv/installed
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/fuzz -n $(WORKERS) --hypothesis-profile=fuzz
+
+# Kills runs at random moments; the tests do so a few times.
+kill: .venv/installed
+	FLEXREL_KILLS=300 $(BIN)/pytest tests/test_kills.py
 
 # Docstrings are checked by ruff: D (numpydoc sections) and D417 (every parameter documented).
 lint: .venv/installed

@@ -141,7 +141,10 @@ def _edited(text: str, section: dict[str, Any]) -> str:
             else:
                 held.insert(len(held) - 1, key, value)
         if last not in section:
+            following = held.ca.items.get(last)
             del held[last]
+            if following:
+                held.ca.items.setdefault(list(held)[-1], following)
     else:
         data["checkpoint"] = section
     stream = io.StringIO()

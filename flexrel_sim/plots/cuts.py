@@ -52,7 +52,8 @@ def draw_cuts(table: CutTable, title: str, output: Path, *, force: bool = False)
         files = [output / "cuts.png", output / "cuts.svg"]
     demand_free(files, force=force)
     try:
-        files[0].parent.mkdir(parents=True, exist_ok=True)
+        if len(files) > 1:
+            output.mkdir(parents=True, exist_ok=True)
         with style():
             figure = cuts_along_depth(table, title)
             for file in files:

@@ -310,6 +310,25 @@ def test_training_says_where_the_result_differs_and_force_replaces_it(workspace)
     assert call("validate", "small.yaml").exit_code == 0
 
 
+def test_force_keeps_what_follows_the_record_on_a_card(workspace):
+    card = workspace / "tiny.yaml"
+    before, _, record = card.read_text().partition("training:")
+    training, _, record = record.partition("checkpoint:")
+    card.write_text(f"{before}checkpoint:{record}# How.\ntraining:{training.replace('3}', '4}')}")
+    assert call("train", "tiny.yaml", "--force").exit_code == 0
+    digest = hashlib.sha256((workspace / "tiny.safetensors").read_bytes()).hexdigest()
+    assert card.read_text().endswith(f"# How.\ntraining:{training.replace('3}', '4}')}")
+    assert digest in card.read_text()
+
+
+def test_force_writes_into_the_cards_folder_only(workspace):
+    card, elsewhere = workspace / "tiny.yaml", workspace.parent / "tiny.safetensors"
+    elsewhere.write_text("mine")
+    card.write_text(card.read_text().replace("tiny.safetensors", "../tiny.safetensors"))
+    refused(call("train", "tiny.yaml", "--force"), "must be in the card's folder to be trained")
+    assert elsewhere.read_text() == "mine"
+
+
 def test_a_network_without_checkpoint_is_trained_and_recorded(workspace):
     card = workspace / "new.yaml"
     text = (workspace / "tiny.yaml").read_text().partition("checkpoint:")[0]

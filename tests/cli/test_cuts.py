@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -47,13 +48,17 @@ def test_a_picture_is_drawn_where_it_is_asked_for_and_is_the_same_twice(workspac
     drawn = file / "cuts.svg" if file.is_dir() else file
     assert f"picture   {drawn.relative_to(workspace)}" in first.stdout
     content = drawn.read_bytes()
-    call(*words)
+    assert call(*words, "--force").exit_code == 0
     assert drawn.read_bytes() == content
 
 
 def test_what_can_not_be_drawn_or_found_is_refused_with_what_to_do(workspace):
     dense = ("--set", "pruning.ratio=0")
     told = "x.gif: must be a .png, .svg, .pdf file, or a folder"
+    Path("x.png").write_text("mine")
+    refused(call("cuts", "small.yaml", *dense, "-o", "x.png"), "x.png: would be replaced")
+    assert Path("x.png").read_text() == "mine"
+    assert call("cuts", "small.yaml", *dense, "-o", "x.png", "--force").exit_code == 0
     refused(call("cuts", "small.yaml", *dense, "-o", "x.gif"), told)
     refused(call("cuts", "small.yaml", *dense, "-o", "absent/x.png"), "can't be written: No such")
     none = ("--set", "model.network=none.yaml")

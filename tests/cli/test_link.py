@@ -47,6 +47,19 @@ def test_it_draws_a_picture(run, tmp_path, name):
     assert (tmp_path / name).stat().st_size > 5000
 
 
+@pytest.mark.parametrize(
+    ("words", "name"), [(("-o", "a.png"), "a.png"), (("--traces", "."), "up.trace")]
+)
+def test_a_file_that_is_there_is_replaced_with_force_only(run, tmp_path, words, name):
+    (tmp_path / name).write_text("mine")
+    refused = run("link.yaml", *words)
+    assert refused.exit_code == 2
+    assert f"{name}: would be replaced; name another with -o, or add --force" in refused.output
+    assert (tmp_path / name).read_text() == "mine"
+    assert run("link.yaml", *words, "--force").exit_code == 0
+    assert (tmp_path / name).stat().st_size > 4
+
+
 def test_it_writes_traces_that_carry_the_mean(run, tmp_path):
     result = run("link.yaml", "--traces", "out")
     assert "mm-link out/up.trace out/down.trace" in result.output

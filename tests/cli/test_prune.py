@@ -126,6 +126,36 @@ def test_a_wrong_output_is_refused_and_nothing_is_written(workspace, output, sai
     assert {file: file.read_bytes() for file in workspace.iterdir() if file.is_file()} == before
 
 
+@pytest.mark.parametrize("name", ["other.yaml", "other.safetensors"])
+def test_another_networks_card_or_checkpoint_is_replaced_with_force_only(workspace, name):
+    taken = workspace / name
+    taken.write_bytes((workspace / "tiny").with_suffix(taken.suffix).read_bytes())
+    before = taken.read_bytes()
+    done = prune("small.yaml", "-o", "other.safetensors")
+    assert done.exit_code == 2
+    assert f"{name}: would be replaced; name another with -o, or add --force" in done.output
+    assert taken.read_bytes() == before
+    assert prune("small.yaml", "-o", "other.safetensors", "--force").exit_code == 0
+    assert taken.read_bytes() != before
+    load_network(load_card(workspace / "other.yaml"))
+
+
+def test_a_file_that_comes_while_a_network_is_pruned_is_not_replaced(workspace, monkeypatch):
+    from flexrel_sim.measure import shipping
+
+    size = shipping._size
+
+    def slow(*words):
+        (workspace / "other.safetensors").write_text("mine")
+        return size(*words)
+
+    monkeypatch.setattr(shipping, "_size", slow)
+    done = prune("small.yaml", "-o", "other.safetensors")
+    assert done.exit_code == 2
+    assert "other.safetensors: can't be written: File exists" in done.output
+    assert (workspace / "other.safetensors").read_text() == "mine"
+
+
 def test_the_checkpoint_of_a_card_of_another_name_is_not_replaced(workspace):
     (workspace / "tiny.yaml").rename(workspace / "other.yaml")
     before = (workspace / "tiny.safetensors").read_bytes()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from flexrel_sim.errors import ScenarioError
 from flexrel_sim.plots.comparison import _percent_axis, draw_comparison, savings
 from flexrel_sim.report.comparison import write_comparison
 from flexrel_sim.statistics import Estimate, t_interval
+from flexrel_sim.store import Store
 from tests.comparison.conftest import COMPARISON
 from tests.workspace import own_images
 
@@ -160,6 +162,31 @@ def test_an_interrupted_comparison_goes_on_and_a_finished_one_computes_nothing(
     whole = compare(file, 1, lambda _, items, __: items)
     monkeypatch.setattr(Subject, "curve", counted)
     assert compare(file, 1, lambda _, items, __: items) == whole
+
+
+@pytest.mark.parametrize("kind", ["curves", "networks"])
+@pytest.mark.parametrize("damage", ["bit", "cut"])
+def test_a_damaged_curve_or_network_is_said_and_computed_again(
+    workspace, monkeypatch, tmp_path, caplog, kind, damage
+):
+    monkeypatch.setenv("FLEXREL_CACHE", str(tmp_path / "cache"))
+    text = COMPARISON.replace("seeds: [0, 1]", "seeds: [0, 5]")
+    (workspace / "who.yaml").write_text(text)
+    file = load_comparison(workspace / "who.yaml")
+    right = compare(file, 1, lambda _, items, __: items)
+    for entry in (tmp_path / "cache" / kind).iterdir():
+        whole = bytearray(entry.read_bytes())
+        whole[-20] ^= 1
+        entry.write_bytes(whole if damage == "bit" else whole[:-20])
+    if kind == "networks":
+        # They are looked at where a curve is missing.
+        shutil.rmtree(tmp_path / "cache" / "curves")
+        monkeypatch.setattr("flexrel_sim.comparison.run._CURVES", Store("curves"))
+    assert compare(file, 1, lambda _, items, __: items) == right
+    assert "a kept result is damaged, and is computed again" in caplog.text
+    caplog.clear()
+    assert compare(file, 1, lambda _, items, __: items) == right
+    assert caplog.text == ""
 
 
 FAULTY = """\

@@ -69,6 +69,13 @@ def test_the_command_trains_what_a_scenario_then_names(folder: Path) -> None:
     assert code == 0, output
     assert "accuracy 0." in output
     assert "on 719 held-out samples" in output
+    before = (folder / "narrow.safetensors").read_bytes()
+    code, output = command(*words, "--channels", 1, "--epochs", 1)
+    assert code == 2
+    assert "narrow.safetensors: would be replaced; name another with -o, or add --force" in output
+    assert (folder / "narrow.safetensors").read_bytes() == before
+    assert command(*words, "--channels", 2, "--epochs", 1, "--force")[0] == 0
+    assert (folder / "narrow.safetensors").read_bytes() != before
     (spec,) = checked(folder, named(UNPRUNED)).specs
     assert spec.bottleneck is not None
     (plain,) = checked(folder, UNPRUNED).specs
@@ -108,6 +115,10 @@ def test_what_can_be_no_bottleneck_is_refused(tiny: CardFile, tmp_path: Path) ->
         make_bottleneck(spec_of(tiny), tmp_path / "narrow.pt", (2, 1), ONE_EPOCH)
     with pytest.raises(InputError, match="not the network's own"):
         make_bottleneck(spec_of(tiny), tiny.file, (2, 1), ONE_EPOCH)
+    own = tiny.checkpoint.with_suffix(".yaml")
+    renamed = replace(tiny, file=tiny.file.with_name("other.yaml"))
+    with pytest.raises(InputError, match="is the network's own checkpoint; name another card"):
+        make_bottleneck(replace(spec_of(tiny), card_file=renamed), own, (2, 1), ONE_EPOCH)
     with pytest.raises(WorkError, match="pool1: a bottleneck of stride 3 needs"):
         make_bottleneck(spec_of(tiny), file, (2, 3), ONE_EPOCH)
     too_wide = r"fewer numbers than the 6 channels of the boundary \(6, 4, 4\) do: at stride"

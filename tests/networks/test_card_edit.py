@@ -101,6 +101,19 @@ def test_a_comment_that_would_be_lost_is_a_reason_to_refuse(tmp_path: Path) -> N
     assert "# where" in after
 
 
+def test_a_comment_after_the_section_stays_where_its_last_key_goes(tmp_path: Path) -> None:
+    section = f"checkpoint:\n  file: a.safetensors\n  sha256: {'c' * 64}\n  torch: '2'\n"
+    card_file = write_card(tmp_path, f"{section}# An author's own words.\n{CARD_YAML}")
+    record = CheckpointRecord(file="b.safetensors", sha256="d" * 64)
+    after = with_record(card_file, record).decode()
+    kept = (
+        section.replace("a.safe", "b.safe")
+        .replace("c" * 64, "d" * 64)
+        .replace("  torch: '2'\n", "")
+    )
+    assert after == f"{kept}# An author's own words.\n{CARD_YAML}"
+
+
 @pytest.mark.parametrize(
     ("file", "told"),
     [
