@@ -67,7 +67,7 @@ class PointResult:
         """A name of its link, workload and simulation, for grouping."""
         return environment_key(self.scenario)
 
-    @property
+    @cached_property
     def validation_accuracy(self) -> Estimate:
         """Accuracy on validation samples; a controller's options count as they were used."""
         if isinstance(self.outcome, Unstable) or not self.options:
@@ -75,8 +75,12 @@ class PointResult:
         accuracies = [profile.validation_accuracy for profile in self.options]
         return mixed(accuracies, self.outcome.option_shares)
 
-    def selection_estimates(self) -> dict[str, Estimate]:
+    def selection_estimates(self) -> Mapping[str, Estimate]:
         """Give the figures that selection sees: accuracy is that of the validation samples."""
+        return self._selected
+
+    @cached_property
+    def _selected(self) -> Mapping[str, Estimate]:
         if isinstance(self.outcome, Unstable):
             return {}
         return self.outcome.metrics | {"accuracy": self.validation_accuracy}

@@ -73,7 +73,10 @@ def spread(mean: float) -> list[float]:
     return [mean * (1 + 0.01 * step) for step in range(-2, 3)]
 
 
-CUTS = "sweep: {split.cut: [server, edge], link.uplink: [0.25 Mbit/s, 0.5 Mbit/s, 1 Mbit/s, 4 Mbit/s]}\n"
+CUTS = (
+    "sweep: {split.cut: [server, edge],"
+    " link.uplink: [0.25 Mbit/s, 0.5 Mbit/s, 1 Mbit/s, 4 Mbit/s]}\n"
+)
 
 
 def by_bandwidth(values: dict[str, Any]) -> list[float]:
@@ -124,9 +127,14 @@ def test_values_are_ordered_by_what_they_mean_and_other_settings_have_a_line_eac
 
     lines = [str(own) for own in recommend(study(tmp_path, sweep, latency))]
     assert lines == [
-        "arrivals poisson: uplink up to 250 kbit/s: edge; from 1 Mbit/s: server (from 250 kbit/s"
-        " to 1 Mbit/s run; the switch lies between 250 kbit/s and 1 Mbit/s)",
-        "arrivals periodic: uplink 250 kbit/s to 1 Mbit/s: server (from 250 kbit/s to 1 Mbit/s run)",
+        (
+            "arrivals poisson: uplink up to 250 kbit/s: edge; from 1 Mbit/s: server"
+            " (from 250 kbit/s to 1 Mbit/s run; the switch lies between 250 kbit/s and 1 Mbit/s)"
+        ),
+        (
+            "arrivals periodic: uplink 250 kbit/s to 1 Mbit/s: server"
+            " (from 250 kbit/s to 1 Mbit/s run)"
+        ),
     ]
 
 
