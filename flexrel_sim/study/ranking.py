@@ -45,7 +45,9 @@ def rank(
     environments = []
     for found in find_environments(scenario_file, [point.environment for point in points]):
         feasible = [ranked[index] for index in found.indices if ranked[index].feasible]
-        costs = costs_of([point.selection_metrics() for point in feasible], scenario.objectives)
+        costs = costs_of(
+            [points[point.index].selection_metrics() for point in feasible], scenario.objectives
+        )
         best = best_of(costs)
         if best is None:
             environments.append(found)

@@ -81,8 +81,12 @@ class PointResult:
         """Accuracy on validation samples; a controller's options count as they were used."""
         return self.validation_figures["accuracy"]
 
-    def selection_estimates(self) -> dict[str, Estimate]:
+    def selection_estimates(self) -> Mapping[str, Estimate]:
         """Give the figures that selection sees: those of answers are the validation samples'."""
+        return self._selected
+
+    @cached_property
+    def _selected(self) -> Mapping[str, Estimate]:
         if isinstance(self.outcome, Unstable):
             return {}
         return self.outcome.metrics | self.validation_figures
