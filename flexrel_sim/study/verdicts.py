@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from scipy.special import ndtri
 
+from flexrel_sim.accuracy import ACCURACY_FIGURES
 from flexrel_sim.paired import difference_interval, difference_statistic
 from flexrel_sim.profile import Profile
 from flexrel_sim.scenario.constraints import Constraint
@@ -69,22 +70,24 @@ def judge(point: PointResult, name: str, constraint: Constraint) -> Verdict:
     point
         A point that has the figure.
     name
-        The figure's name. Accuracy is that of the validation samples, by which points are chosen;
-        a bound by the dense network compares the same samples' answers.
+        The figure's name. Accuracy and recalls are those of the validation samples, by which points
+        are chosen; a bound of accuracy by the dense network compares the same samples' answers.
     constraint
         The bound.
 
     Returns
     -------
     Verdict
-        By Wilson's interval, Tango's for a difference on the same samples, or the simulated
-        figure's own.
+        By the figure's interval over validation samples, Tango's for a difference on the same
+        samples, or the simulated figure's own.
     """
+    samples = point.profile.validation_labels.size
     if name != "accuracy":
         found = point.selection_estimates()[name]
+        if name in ACCURACY_FIGURES:
+            return _verdict(constraint, found, samples, "validation samples")
         replications = point.scenario.simulation.replications
         return _verdict(constraint, found, replications, "replications")
-    samples = point.profile.validation_labels.size
     found = _mixed_difference(point) if constraint.of_dense else point.validation_accuracy
     verdict = _verdict(constraint, found, samples, "validation samples")
     if verdict.verdict != "unsure" or len(point.options) > 1:
