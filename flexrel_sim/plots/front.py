@@ -218,10 +218,15 @@ def _constraint_lines(axes: Axes, result: StudyResult, name: str, scale: float) 
         (name, axes.axvline, scale),
     ):
         bound = constraints.get(metric)
-        if bound is not None:
-            unit = _unit(metric)[0]
-            label = f"constraint: {METRICS[metric].label} {bound.relation} {factor * bound.bound:g}"
-            handles[f"{label} {unit}".rstrip()] = line(factor * bound.bound, **look)
+        if bound is None:
+            continue
+        label, value = f"{bound.relation} {factor * bound.bound:g} {_unit(metric)[0]}", bound.bound
+        if bound.of_dense:
+            # All points of a network share its dense answers; one line is that of the first.
+            dense = result.headline_points[0].profile.validation_dense_correct
+            label, value = str(bound), bound.bound + float(dense.mean())
+        label = f"constraint: {METRICS[metric].label} {label}".rstrip()
+        handles[label] = line(factor * value, **look)
     return handles
 
 

@@ -188,7 +188,7 @@ def _point_data(point: PointResult) -> dict[str, Any]:
         "busiest": outcome.busiest,
         "engine": outcome.engine,
         "dropped": outcome.dropped,
-        "quantiles": "sketched" if outcome.sketched else "exact",
+        "quantiles": "rounded" if outcome.rounded else "exact",
         "counted_requests": outcome.counted_requests,
         "service_times": dict(outcome.labels),
         "metrics": {name: asdict(estimate) for name, estimate in outcome.metrics.items()},

@@ -1,4 +1,4 @@
-"""A replication's latencies: all of them for as long as they are few, then a mergeable sketch."""
+"""A replication's latencies: all of them for as long as they are few, then rounded and counted."""
 
 from __future__ import annotations
 
@@ -6,57 +6,106 @@ import math
 from collections.abc import Sequence
 from typing import Final, Literal
 
-import datasketches
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EXACT_MAX", "RANK_ERROR", "Pool", "Quantiles"]
+__all__ = ["EXACT_MAX", "ROUNDING", "Pool", "Quantiles"]
 
 EXACT_MAX: Final = 2_000_000
-"""More values than this are sketched."""
+"""More values than this are rounded."""
 
 CHUNKS: Final = 8
 """In how many parts, one after the other, exact values can be looked at."""
 
-_K: Final = 8192
+_DROPPED_BITS: Final = 40
 
-RANK_ERROR: Final = float(datasketches.kll_doubles_sketch.get_normalized_rank_error(_K, False))
-"""A sketched quantile's rank is off by at most this share, with 99 % confidence."""
+ROUNDING: Final = 2.0 ** -(52 - _DROPPED_BITS + 1)
+"""A value that is rounded is off by at most this share of it."""
 
 
-class Quantiles:
-    """Non-negative values that come in parts.
+class _Counts:
+    """Non-negative values with 12 bits of mantissa, and how often each came.
+
+    Bit patterns of non-negative floats are in the order of the floats, so that rounding is a shift
+    and the result doesn't depend on the order in which values come.
 
     References
     ----------
-    Karnin, Lang, Liberty, "Optimal quantile approximation in streams", FOCS 2016 (KLL), as built
-    in Apache DataSketches.
+    Tene, *HdrHistogram*, 2012: buckets of equal relative width. Masson, Rim and Lee, "DDSketch",
+    VLDB 2019, bounds the error of quantiles of such buckets.
     """
+
+    def __init__(self) -> None:
+        self._zeros = 0
+        self._first = 0
+        self._counts = np.zeros(0, np.int64)
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        """Count values, shape ``(n,)``."""
+        half = np.int64(1 << (_DROPPED_BITS - 1))
+        # Adding 0.0 makes a negative zero positive.
+        places = ((values + 0.0).view(np.int64) + half) >> _DROPPED_BITS
+        positive = places[places > 0]
+        self._zeros += places.size - positive.size
+        if not positive.size:
+            return
+        self._cover(int(positive.min()), int(positive.max()))
+        counted = np.bincount(positive - self._first)
+        self._counts[: counted.size] += counted
+
+    def _cover(self, first: int, last: int) -> None:
+        if not self._counts.size:
+            self._first, self._counts = first, np.zeros(last - first + 1, np.int64)
+            return
+        before = max(0, self._first - first)
+        after = max(0, last - self._first - self._counts.size + 1)
+        if before or after:
+            self._counts = np.pad(self._counts, (before, after))
+            self._first -= before
+
+    def up_to(self, value: float, *, inclusive: bool) -> int:
+        """Count values that were rounded to at most this one, or to less."""
+        at = _bits(value) >> _DROPPED_BITS
+        whole = _bits(value) == at << _DROPPED_BITS
+        zeros = self._zeros if inclusive or value > 0 else 0
+        stop = at - self._first + (1 if inclusive or not whole else 0)
+        return zeros + int(self._counts[: max(0, stop)].sum())
+
+    def extremes(self) -> tuple[float, float]:
+        """Return the least and the greatest rounded value; there must be one."""
+        places = self._first + np.flatnonzero(self._counts)
+        low = 0 if self._zeros else int(places[0])
+        high = int(places[-1]) if places.size else 0
+        return _float(low << _DROPPED_BITS), _float(high << _DROPPED_BITS)
+
+
+class Quantiles:
+    """Non-negative values that come in parts."""
 
     def __init__(self) -> None:
         self.count = 0
         self._parts: list[NDArray[np.float64]] = []
         self._chunks: tuple[NDArray[np.float64], ...] = ()
-        self._sketch: datasketches.kll_doubles_sketch | None = None
+        self._rounded: _Counts | None = None
 
     @property
     def exact(self) -> bool:
         """Whether all values are still known."""
-        return self._sketch is None
+        return self._rounded is None
 
     def add(self, values: NDArray[np.float64]) -> None:
         """Add values, shape ``(n,)``, each at least 0."""
         self.count += values.size
         self._chunks = ()
-        if self._sketch is None and self.count <= EXACT_MAX:
+        if self._rounded is None and self.count <= EXACT_MAX:
             self._parts.append(values)
             return
-        if self._sketch is None:
-            self._sketch = datasketches.kll_doubles_sketch(_K)
+        if self._rounded is None:
+            self._rounded = _Counts()
             for part in self._parts:
-                self._sketch.update(part)
+                self._rounded.add(part)
             self._parts = []
-        self._sketch.update(np.ascontiguousarray(values))
+        self._rounded.add(values)
 
     def chunks(self) -> tuple[NDArray[np.float64], ...]:
         """Give the exact values in at most `CHUNKS` parts of equal length, each sorted.
@@ -64,7 +113,7 @@ class Quantiles:
         Returns
         -------
         tuple of ndarray
-            One after the other as the values came; none if they are sketched.
+            One after the other as the values came; none if they are rounded.
         """
         if not self._chunks and self._parts:
             # A copy, which may be sorted: what was added is the caller's.
@@ -75,11 +124,11 @@ class Quantiles:
         return self._chunks
 
     def count_up_to(self, value: float, *, inclusive: bool = True) -> float:
-        """Give how many values are at most this one, or less; of a sketch, an estimate."""
+        """Give how many values are at most this one, or less; of rounded ones, so many are it."""
         if self.count == 0:
             return 0.0
-        if self._sketch is not None:
-            return float(self._sketch.get_rank(value, inclusive)) * self.count
+        if self._rounded is not None:
+            return float(self._rounded.up_to(value, inclusive=inclusive))
         side: Literal["left", "right"] = "right" if inclusive else "left"
         return float(sum(np.searchsorted(chunk, value, side) for chunk in self.chunks()))
 
@@ -87,14 +136,14 @@ class Quantiles:
         """Give the least and the greatest value; NaN where nothing was added."""
         if self.count == 0:
             return math.nan, math.nan
-        if self._sketch is not None:
-            return self._sketch.get_min_value(), self._sketch.get_max_value()
+        if self._rounded is not None:
+            return self._rounded.extremes()
         filled = [chunk for chunk in self.chunks() if chunk.size]
         return float(min(c[0] for c in filled)), float(max(c[-1] for c in filled))
 
 
 class Pool:
-    """The values of several replications together; sketches keep apart, and their ranks add up.
+    """The values of several replications together.
 
     Parameters
     ----------

@@ -68,8 +68,8 @@ class Summary:
         Which engine simulated it.
     dropped
         Counted requests that were dropped, by reason; none where empty.
-    sketched
-        Whether quantiles come from a sketch.
+    rounded
+        Whether quantiles are of latencies rounded to 12 bits: there were too many to keep.
     option_shares
         Share of the counted answers that each of a controller's options gave.
     per_replication
@@ -88,7 +88,7 @@ class Summary:
     labels: dict[str, str]
     engine: str = "simpy"
     dropped: dict[str, int] = field(default_factory=dict)
-    sketched: bool = False
+    rounded: bool = False
     option_shares: tuple[float, ...] = (1.0,)
     per_replication: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     doubts: Mapping[str, Doubt] = field(default_factory=dict)
@@ -172,7 +172,7 @@ def summarise(  # noqa: PLR0913, PLR0917 - a point is all of these
             for reason, count in zip(REASONS[1:], dropped[1:], strict=True)
             if count
         },
-        sketched=not all(own.quantiles.exact for own in figures),
+        rounded=not all(own.quantiles.exact for own in figures),
         option_shares=shares,
         per_replication=values,
         doubts=doubts,

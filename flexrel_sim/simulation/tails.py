@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from flexrel_sim.simulation.quantiles import RANK_ERROR, Pool
+from flexrel_sim.simulation.quantiles import ROUNDING, Pool
 from flexrel_sim.statistics import Estimate, ratio_values, t_half_width
 
 __all__ = ["SAME", "PooledQuantile", "chunk_inflation", "inflation", "quantile_interval"]
@@ -63,8 +63,8 @@ def quantile_interval(pool: Pool, share: float, level: float = 0.95) -> PooledQu
     -------
     PooledQuantile
         The pooled sample's quantile. Its bounds are the pooled quantiles of the ranks
-        ``share ± (t(level, n-1) · s/√n + e)``; s is the spread of the replications' shares beyond
-        the quantile, and e the sketch's rank error, or 0 where every latency is known.
+        ``share ± t(level, n-1) · s/√n``; s is the spread of the replications' shares beyond the
+        quantile. They are a rounding further apart where latencies were rounded.
 
     References
     ----------
@@ -76,13 +76,14 @@ def quantile_interval(pool: Pool, share: float, level: float = 0.95) -> PooledQu
     shares = [_shares_above(pool, value, inclusive=inclusive) for inclusive in (True, False)]
     varied = max(shares, key=lambda own: t_half_width(own, level))
     half = t_half_width(varied, level)
-    reach = half + (0.0 if pool.exact else RANK_ERROR)
-    low, high = pool.quantile(share - reach), pool.quantile(share + reach)
+    low, high = pool.quantile(share - half), pool.quantile(share + half)
     # One latency that nothing ever changed is known, however few there are.
     known = high - low <= SAME * value
-    bounded = known or (share - reach > 0 and share + reach < 1)
+    bounded = known or (share - half > 0 and share + half < 1)
     slope = (high - low) / (2 * half) if half > 0 else 0.0
     values = value + (varied - varied.mean()) * slope
+    if not pool.exact:
+        low, high = low * (1 - ROUNDING), high * (1 + ROUNDING)
     return PooledQuantile(share, Estimate(value, low, high), tuple(values.tolist()), bounded)
 
 
@@ -105,7 +106,8 @@ def inflation(pool: Pool, value: float) -> float:
     Returns
     -------
     float
-        As `chunk_inflation`; 1 where no latency is beyond, and where order is lost in a sketch.
+        As `chunk_inflation`; 1 where no latency is beyond, and where they were rounded and counted,
+        which loses their order.
     """
     chunks = [own.chunks() for own in pool.replications]
     if not all(chunks):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from scipy.special import ndtri
@@ -41,6 +41,8 @@ class Verdict:
     needed
         About how many of them would show it, were the estimate right; None where it is shown or
         broken, or no number would.
+    doubt
+        Why the interval is not to be relied on; empty where it is.
     """
 
     verdict: Literal["kept", "unsure", "broken"]
@@ -49,6 +51,7 @@ class Verdict:
     samples: int
     of: str
     needed: int | None = None
+    doubt: str = ""
 
     def __str__(self) -> str:
         """Say it in words: what was found, in how many samples, and how many would do."""
@@ -57,6 +60,8 @@ class Verdict:
         told = f"{self.constraint}: {self.verdict}, {what} of {self.samples:,} {self.of}"
         if self.verdict != "unsure":
             return told
+        if self.doubt:
+            return f"{told}, an interval that can't be relied on: {self.doubt}"
         if self.needed is None:
             return f"{told} can't show it, nor could any number"
         return f"{told} can't show it; about {self.needed:,} would"
@@ -87,7 +92,12 @@ def judge(point: PointResult, name: str, constraint: Constraint) -> Verdict:
         if name in ACCURACY_FIGURES:
             return _verdict(constraint, found, samples, "validation samples")
         replications = point.scenario.simulation.replications
-        return _verdict(constraint, found, replications, "replications")
+        verdict = _verdict(constraint, found, replications, "replications")
+        doubt = point.outcome.doubts.get(name) if isinstance(point.outcome, Summary) else None
+        if doubt is None or verdict.verdict == "broken":
+            return verdict
+        # An interval that is not to be relied on shows nothing.
+        return replace(verdict, verdict="unsure", doubt=doubt.reason)
     found = _mixed_difference(point) if constraint.of_dense else point.validation_accuracy
     verdict = _verdict(constraint, found, samples, "validation samples")
     if verdict.verdict != "unsure" or len(point.options) > 1:

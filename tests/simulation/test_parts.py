@@ -111,7 +111,7 @@ def test_a_run_in_parts_is_the_run_at_once(case: str, monkeypatch: pytest.Monkey
             np.testing.assert_array_equal(joined[name][order], values, err_msg=name)
     assert summary.counted_requests == whole.counted_requests
     assert summary.dropped == whole.dropped
-    assert not summary.sketched
+    assert not summary.rounded
     # Means are sums of the parts' sums, which round differently; quantiles are of all values.
     for name, metric in whole.metrics.items():
         for field in fields(metric):
@@ -154,7 +154,7 @@ def test_what_has_no_state_to_carry_over_comes_at_once(
 def test_memory_does_not_grow_with_a_run_in_parts_and_rows_are_linear_in_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Exact quantiles keep every latency, 8 bytes each: the sketch takes over here.
+    # Exact quantiles keep every latency, 8 bytes each: they are rounded and counted here.
     monkeypatch.setattr(replication, "_PARTS_FROM", 10)
     monkeypatch.setattr(workload, "_PART", 2048)
     monkeypatch.setattr("flexrel_sim.simulation.quantiles.EXACT_MAX", 1000)

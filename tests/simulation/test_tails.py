@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import t
 
 from flexrel_sim.simulation import quantiles as module
-from flexrel_sim.simulation.quantiles import RANK_ERROR, Pool, Quantiles
+from flexrel_sim.simulation.quantiles import ROUNDING, Pool, Quantiles
 from flexrel_sim.simulation.tails import inflation, quantile_interval
 
 
@@ -33,15 +33,16 @@ def test_the_bounds_are_the_latencies_between_whose_ranks_the_share_beyond_varie
     assert found.bounded
 
 
-def test_a_sketchs_rank_error_widens_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Replications alike to the last value: nothing but the sketch leaves a doubt.
+def test_rounding_widens_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Replications alike to the last value: nothing but rounding leaves a doubt.
     values = np.linspace(0, 1, 100_001)
     exact = quantile_interval(pool_of(values, values), 0.9).estimate
     assert exact.low == exact.high == pytest.approx(0.9)
     monkeypatch.setattr(module, "EXACT_MAX", 1000)
-    sketched = quantile_interval(pool_of(values, values), 0.9).estimate
-    assert sketched.high - 0.9 > 0.5 * RANK_ERROR
-    assert 0.9 - sketched.low > 0.5 * RANK_ERROR
+    rounded = quantile_interval(pool_of(values, values), 0.9).estimate
+    assert rounded.value == pytest.approx(0.9, rel=ROUNDING)
+    assert rounded.high == rounded.value * (1 + ROUNDING)
+    assert rounded.low == rounded.value * (1 - ROUNDING)
 
 
 def test_what_lies_beyond_all_that_was_seen_is_no_bound() -> None:

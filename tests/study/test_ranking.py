@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from flexrel_sim.scenario import load_scenario
 from flexrel_sim.simulation import Summary
+from flexrel_sim.simulation.doubts import Doubt
 from flexrel_sim.statistics import Estimate, t_interval
 from flexrel_sim.study import environments as environments_module
 from flexrel_sim.study import result as result_module
@@ -286,3 +288,25 @@ def test_a_simulated_bound_is_judged_by_its_interval_and_in_its_unit(tmp_path: P
         "unsure",
         "broken",
     ]
+
+
+def test_a_bound_is_unsure_where_its_figures_interval_cannot_be_relied_on(tmp_path: Path) -> None:
+    text = "constraints: {latency_p95_s: '<= 150 ms'}\n"
+    result = study(tmp_path, text, lambda _: spread(0.1))
+    (point,) = result.points
+    assert isinstance(point.outcome, Summary)
+    doubts = {"latency_p95_s": Doubt("few", "3 requests lie beyond it")}
+    doubted = replace(point, outcome=replace(point.outcome, doubts=doubts))
+    ((judged,), _) = rank([doubted], result.scenario_file)
+    own = judged.verdicts["latency_p95_s"]
+    assert (own.verdict, own.needed) == ("unsure", None)
+    assert "can't be relied on: 3 requests lie beyond it" in str(own)
+    assert judged.feasible
+
+
+def test_a_bound_of_a_recall_is_judged_by_validation_samples(tmp_path: Path) -> None:
+    text = "constraints: {balanced_accuracy: '>= 0.9'}\n"
+    (point,) = study(tmp_path, text, lambda _: spread(0.1), lambda _: 100).points
+    own = point.verdicts["balanced_accuracy"]
+    assert (own.samples, own.of) == (100, "validation samples")
+    assert own.estimate.value == 1.0
