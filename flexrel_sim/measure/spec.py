@@ -14,7 +14,6 @@ from typing import Any, Final
 from flexrel_sim.datasets import DATASETS, DatasetInfo
 from flexrel_sim.hardware import Device
 from flexrel_sim.links import Direction
-from flexrel_sim.measure.data_check import needs_calibration
 from flexrel_sim.networks import CardFile, network_digests
 from flexrel_sim.networks.bottleneck_card import BottleneckFile
 from flexrel_sim.profile import PROFILE_VERSION
@@ -195,8 +194,7 @@ def make_spec(
     # A user's own is known by its hash, wherever it lies.
     data["dataset"] = Path(dataset.name).name if dataset.digest else dataset.name
     data["deployment"]["classes"] = _resolved_classes(scenario, dataset)
-    if needs_calibration(scenario):
-        data["balance"] = scenario.calibration.balance
+    data["balance"] = scenario.calibration.balance
     point = {
         "model": {"network": card.name},
         "data": data,

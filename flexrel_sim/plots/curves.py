@@ -78,7 +78,7 @@ def accuracy_against_ratio(result: StudyResult) -> Figure | None:
     axes.set_ylabel("test accuracy")
     axes.set_title(f"What pruning costs ({_place_label(result.points, place)})")
     title = (
-        "bars: 95 % Wilson interval\ndotted: nothing measured between\n"
+        "bars: 95 % interval\ndotted: nothing measured between\n"
         "shifted sideways, so that all are seen"
     )
     legend(axes, handles, loc="center left", bbox_to_anchor=(1, 0.5), title=title, title_fontsize=8)
@@ -152,7 +152,7 @@ def latency_against_bandwidth(result: StudyResult) -> Figure | None:
         handles,
         loc="center left",
         bbox_to_anchor=(1, 0.5),
-        title="cut after\n(× at the top: overloaded;\nbars: 95 % t-interval)",
+        title="cut after\n(× at the top: overloaded;\nbars: 95 % interval)",
     )
     return figure
 

@@ -72,7 +72,7 @@ def pareto_front(result: StudyResult) -> Figure | None:
         if result.chosen is not None:
             handles |= _ring(axes, result.chosen, name)
     panels[0].set_ylabel(
-        "validation accuracy: it chose\n(95 % Wilson; the table has test accuracy)"
+        "validation accuracy, which chooses\n(bars: 95 % interval; the table has test accuracy)"
     )
     figure.suptitle(_title(result), x=0.01, ha="left", fontsize=9, fontweight="bold")
     if below:

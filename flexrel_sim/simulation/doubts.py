@@ -201,7 +201,7 @@ def _few(
     shown = f"{count:,.0f}" if count >= 100 else f"{count:.3g}"
     reason = f"{shown} requests {does}"
     if together > 1:
-        reason += f", which tell as much as {effective:.2g} that know nothing of each other"
+        reason += f", which tell as much as {effective:.2g} independent ones"
     return Doubt("few", f"{reason}; {needed:.3g} are needed", float(needed / effective))
 
 
