@@ -9,9 +9,9 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from flexrel_sim.codec import Codec, encode_weights
-from flexrel_sim.datasets import EvaluationSamples, evaluation_samples
+from flexrel_sim.datasets import EvaluationSamples, evaluation_samples, open_dataset
 from flexrel_sim.errors import CheckpointError, WorkError
-from flexrel_sim.measure import MeasureSpec
+from flexrel_sim.measure import MeasureSpec, make_spec
 from flexrel_sim.measure import network as network_module
 from flexrel_sim.measure.network import measure_cuts, measure_network, traced
 from flexrel_sim.networks import CardFile
@@ -20,7 +20,7 @@ from flexrel_sim.networks.modules import BasicBlock
 from flexrel_sim.partition import Graph, split_graph, split_network, trace
 from flexrel_sim.profile import SAMPLE_ARRAYS, Profile
 from flexrel_sim.pruning.prune import prune
-from tests.measure.scenarios import spec_of
+from tests.measure.scenarios import scenario_of, spec_of
 from tests.networks.cards import TINY_LAYERS, trained_tiny, write_checkpoint
 
 FILTERS = {"granularity": "filters", "ratio": 0.4}
@@ -316,3 +316,22 @@ def test_several_tensors_that_cross_are_sent_each_and_a_lossy_codec_changes_what
                 for payload, tensor in zip(payloads, tensors, strict=True)
             ]
             assert found.answers[row] == int(tail(*received).argmax(1))
+
+
+@pytest.mark.parametrize(
+    ("pruning", "calibration"), [({}, 0), ({"ratio": 0.5}, 3), (FILTERS | {"delta": 0.3}, 3)]
+)
+def test_a_network_of_more_classes_than_the_samples_show_is_measured(
+    tiny: CardFile, tmp_path: Path, pruning: dict[str, Any], calibration: int
+) -> None:
+    """Twenty photos, a class each, and labels that are places of the outputs."""
+    samples = evaluation_samples("digits", 1, 1, 600, 0).test
+    places = np.flatnonzero(np.isin(samples.labels, [2, 5, 9]))[:40]
+    images = (255 * samples.images[places]).round().astype(np.uint8)
+    np.savez(tmp_path / "own.npz", images=images, labels=samples.labels[places])
+    data = {"calibration": calibration, "validation": 5, "test": 7}
+    scenario = scenario_of(data=data, pruning=pruning)
+    profile = measured(make_spec(scenario, tiny, open_dataset("own.npz", tmp_path)))
+    assert set(profile.labels) <= {2, 5, 9}
+    assert profile.predicted.max() < 10
+    assert set(profile.recalls.per_class) == set(profile.labels)
