@@ -276,7 +276,7 @@ def test_a_profile_is_bounded_before_it_is_read(tmp_path: Path, monkeypatch) -> 
     assert load_profile(tmp_path / "profile").payload_bytes.size == 100_000
     monkeypatch.setenv(INPUT_VARIABLE, "100 kB")
     assert size < 100_000
-    with pytest.raises(ProfileError, match="would unfold to 900,000 bytes"):
+    with pytest.raises(ProfileError, match="would unfold to [0-9,]+ bytes, more than the 100,000"):
         load_profile(tmp_path / "profile")
     monkeypatch.setenv(INPUT_VARIABLE, "1 B")
     with pytest.raises(ProfileError, match=r"profile\.json: would unfold to"):

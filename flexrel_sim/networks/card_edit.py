@@ -8,10 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.util import load_yaml_guess_indent
 
 from flexrel_sim.errors import InputError
 from flexrel_sim.files import write_whole
@@ -96,6 +92,9 @@ def with_record(card_file: CardFile, record: CheckpointRecord) -> bytes:
     InputError
         If the rest would not stay as it is.
     """
+    # Here, not at the top: only who trains edits cards, and simulating needs no ruamel.yaml.
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
+
     section = record.model_dump(mode="json", exclude_none=True)
     text = card_file.file.read_bytes().decode()
     before = text.replace("\r\n", "\n")
@@ -115,6 +114,10 @@ def with_record(card_file: CardFile, record: CheckpointRecord) -> bytes:
 
 
 def _edited(text: str, section: dict[str, Any]) -> str:
+    from ruamel.yaml import YAML  # noqa: PLC0415 - as in `with_record`
+    from ruamel.yaml.comments import CommentedMap  # noqa: PLC0415
+    from ruamel.yaml.util import load_yaml_guess_indent  # noqa: PLC0415
+
     document = yaml.compose(text, yaml.SafeLoader)
     in_blocks = isinstance(document, yaml.MappingNode) and not document.flow_style
     if "checkpoint" not in yaml.safe_load(text) and in_blocks:
