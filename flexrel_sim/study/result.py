@@ -110,7 +110,7 @@ class StudyResult:
         The environments that the points meet, in the order of the points: each is ranked by
         itself.
     warnings
-        What is right and perhaps not meant.
+        Warnings: what is valid, and perhaps not what was meant.
     """
 
     scenario_file: ScenarioFile[Any]
