@@ -83,7 +83,7 @@ class Shipped:
     update
         What it takes to get here from an earlier version, if one was named.
     warnings
-        Warnings: what is valid, and perhaps not what was meant.
+        Warnings: valid, but likely a mistake.
     """
 
     checkpoint: Path

@@ -81,7 +81,7 @@ class ScenarioFile(Generic[S]):
     base_from_sweep
         Required keys that only the sweep gives: the base scenario has these, their first values.
     warnings
-        Warnings: what is valid, and perhaps not what was meant.
+        Warnings: valid, but likely a mistake.
     """
 
     source: YamlSource

@@ -193,7 +193,7 @@ def _start_doubt(queues: Sequence[Queue], replications: int, window: Window) -> 
 def _few(
     count: float, together: float, needed: float, does: str, queues: Sequence[Queue]
 ) -> Doubt | None:
-    """Doubt a figure that too few requests tell of, so many of which tell as much as one alone."""
+    """Doubt a figure of too few requests; `together` of them are as informative as one alone."""
     memory = max(queues, key=lambda queue: queue.requests, default=None)
     if memory is not None and together < _OVERRULES * memory.requests:
         # An estimate would clear the very runs whose spread is small by luck, and so miss most.
@@ -209,7 +209,7 @@ def _few(
 
 
 def _moments(pool: PooledLatencies) -> tuple[float, float]:
-    """Give how many requests tell as much of the mean as one would alone, and the skewness."""
+    """Give how many requests are as informative of the mean as one alone, and the skewness."""
     chunks = [own.chunks() for own in pool.replications]
     if not all(chunks):
         return 1.0, _EXPONENTIAL

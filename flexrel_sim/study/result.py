@@ -110,7 +110,7 @@ class StudyResult:
         The environments that the points meet, in the order of the points: each is ranked by
         itself.
     warnings
-        Warnings: what is valid, and perhaps not what was meant.
+        Warnings: valid, but likely a mistake.
     """
 
     scenario_file: ScenarioFile[Any]
