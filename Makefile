@@ -14,7 +14,7 @@ test: .venv/installed
 
 # What can differ on a machine without Fashion-MNIST, run as on one; a test follows the list.
 test-hidden: .venv/installed
-	FLEXREL_HIDE=fashion-mnist $(BIN)/pytest -n $(WORKERS) tests/datasets tests/comparison \
+	FLEXREL_HIDE=fashion-mnist $(BIN)/pytest -n $(WORKERS) tests/datasets tests/regression tests/comparison \
 		tests/cli/test_app.py tests/test_shipped.py::test_every_shipped_scenario_is_right
 
 # For hours: other examples every time, so many of each kind. A failure prints how to see it again.

@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 
 from flexrel_sim.simulation import Stage, Window
 from flexrel_sim.simulation.doubts import doubts_of, queues_of
-from flexrel_sim.simulation.quantiles import Pool, Quantiles
+from flexrel_sim.simulation.quantiles import PooledLatencies, Quantiles
 from flexrel_sim.simulation.tails import quantile_interval
 from flexrel_sim.statistics import Estimate, t_half_width, t_interval
 from flexrel_sim.theory import mm1_mean_wait_s, mm1_sojourn_quantile_s
 
 TAILS = {"latency_p50_s": 0.5, "latency_p95_s": 0.95, "latency_p99_s": 0.99}
+ENOUGH = ((0.7, (10, 3000)), (0.9, (10, 38_000)))
+"""Loads and sizes at which p99 is just about not doubted."""
+
 Intervals = dict[tuple[str, str], Estimate]
 Covered = dict[tuple[str, str], list[tuple[bool, bool, float]]]
 """By figure and method, of every seed: whether it covers, is doubted, and its relative error."""
@@ -77,13 +80,13 @@ def rival_intervals(latency_s: NDArray[np.float64]) -> Intervals:
     return found
 
 
-def pooled(latency_s: NDArray[np.float64]) -> Pool:
+def pooled(latency_s: NDArray[np.float64]) -> PooledLatencies:
     """Hand the latencies over as replications are."""
     replications = []
     for own in latency_s:
         replications.append(Quantiles())
         replications[-1].add(own)
-    return Pool(replications)
+    return PooledLatencies(replications)
 
 
 def truth_s(load: float, name: str) -> float:
@@ -115,9 +118,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=400)
     parser.add_argument("--longest", type=int, default=60_000, help="requests per replication")
     asked = parser.parse_args()
-    lengths = [length for length in (600, 6000, 60_000) if length <= asked.longest]
-    for length, load, replications in product(lengths, (0.5, 0.7, 0.9), (5, 10, 30)):
-        shape = (replications, length)
+    sizes = [
+        (load, (replications, length))
+        for length, load, replications in product((600, 6000, 60_000), (0.5, 0.7, 0.9), (5, 10, 30))
+    ]
+    for load, shape in (*sizes, *ENOUGH):
+        length = shape[1]
+        if length > asked.longest:
+            continue
         found = measured(load, shape, asked.seeds, rivals=length == 600)
         for (name, method), seen in sorted(found.items()):
             covers, doubts, errors = (np.array(column) for column in zip(*seen, strict=True))

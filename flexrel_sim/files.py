@@ -71,7 +71,7 @@ def demand_free(files: Iterable[Path], *, force: bool) -> None:
     taken = [str(file) for file in files if os.path.lexists(file)]
     if taken and not force:
         raise InputError(
-            f"{', '.join(taken)}: would be replaced; name another with -o, or add --force"
+            f"{', '.join(taken)}: would be replaced; name another place, or add --force"
         )
 
 

@@ -117,7 +117,7 @@ def surely_worse(
     ----------
     costs
         Shape ``(systems, replications)``, smaller is better; a replication's values come from the
-        same draws, in whatever way they hang together.
+        same draws, in whatever way they are correlated.
     best
         The system that looks best.
     comparisons
@@ -135,7 +135,7 @@ def surely_worse(
     A system is worse if its mean paired difference to the best-looking one exceeds
     ``t(1 - α/comparisons, n-1) · s/√n``. The truly best is called worse only if one of its
     differences to others, none of them positive in the mean, exceeds its bound: by Bonferroni's
-    inequality with probability α at most, however the systems hang together.
+    inequality with probability α at most, however the systems are correlated.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Intervals: Student's t over replications, Woodruff's ranks, Wilson's for a proportion."""
+"""Intervals: Student's t over replications, Wilson's for a proportion."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def mixed(estimates: Sequence[Estimate], shares: Sequence[float]) -> Estimate:
     -------
     Estimate
         Value and both bounds, weighted: an interval that is too wide rather than too narrow,
-        however the parts hang together.
+        however the parts are correlated.
     """
     pairs = [pair for pair in zip(estimates, shares, strict=True) if pair[1] > 0]
     # Equal parts have their own value, to the last bit: figures are compared.

@@ -94,7 +94,7 @@ class Store:
                 return read(data)
             except Exception as error:  # noqa: BLE001 - an entry may lead its reader anywhere
                 _LOG.debug("%s: %r", file, error)
-        _LOG.warning("%s: a kept result is damaged, and is computed again", file)
+        _LOG.warning("%s: a cached result is damaged; computing it again", file)
         file.unlink(missing_ok=True)
         return None
 
@@ -117,7 +117,9 @@ class Store:
         try:
             write_whole(file, _digest(key, data) + b"\n" + data, noted=False)
         except OSError as error:
-            told = f"{file}: can't be kept: {error.strerror}; make room, or {_REMEDY}"
+            told = (
+                f"{file}: can't be written to the cache: {error.strerror}; make room, or {_REMEDY}"
+            )
             raise InputError(told) from None
 
     def _folder(self) -> Path:

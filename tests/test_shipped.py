@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 from pathlib import Path
 
@@ -81,6 +82,16 @@ def test_every_layer_is_in_the_architecture():
     for path in (ROOT / "flexrel_sim").iterdir():
         if path.suffix in ("", ".py") and not path.name.startswith("__"):
             assert f"`{path.stem}`" in text, path.name
+
+
+def test_the_architectures_layers_are_those_of_the_contract_in_its_order():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    contract = setup["importlinter:contract:layers"]["layers"].split("\n")
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    table = text.partition("| layer |")[2].partition("\n\n")[0].splitlines()[2:]
+    rows = [re.findall(r"`(\w+)`", row.split("|")[1]) for row in table]
+    assert rows == [line.split(" | ") for line in contract if line]
 
 
 def test_the_notebook_is_stored_without_outputs():

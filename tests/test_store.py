@@ -61,7 +61,7 @@ def test_a_flipped_bit_or_a_cut_anywhere_is_said_and_the_entry_is_missing_from_t
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         assert store.get("key", bytes) is None
-    assert caplog.messages == [f"{file}: a kept result is damaged, and is computed again"]
+    assert caplog.messages == [f"{file}: a cached result is damaged; computing it again"]
     assert not file.exists()
     store.put("key", content)
     assert store.get("key", bytes) == content
@@ -104,5 +104,5 @@ def test_an_entry_that_can_not_be_read_or_written_is_told_with_a_remedy(folder: 
     (folder / "words" / "key").mkdir(parents=True)
     with pytest.raises(InputError, match="can't be read: .*set FLEXREL_CACHE"):
         store.get("key", bytes)
-    with pytest.raises(InputError, match="can't be kept: .*set FLEXREL_CACHE"):
+    with pytest.raises(InputError, match="can't be written to the cache: .*set FLEXREL_CACHE"):
         store.put("key", b"word")

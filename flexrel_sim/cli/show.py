@@ -10,8 +10,9 @@ import click
 from rich.console import Console
 from rich.progress import track
 
+from flexrel_sim.accuracy import ACCURACY_FIGURES
 from flexrel_sim.cli.table import points_table
-from flexrel_sim.metrics import choice_text
+from flexrel_sim.metrics import METRICS, choice_text
 from flexrel_sim.scenario.schema import MODEL_SECTIONS
 from flexrel_sim.simulation import Summary
 from flexrel_sim.study.recommendations import recommend
@@ -127,10 +128,21 @@ def _print_choice(result: StudyResult) -> None:
     if choice := chosen.profile.calibration.choice:
         note += f" delta: auto chose {choice_text(choice)}."
     tied = [point.index for point in result.headline_points if point.tied]
-    click.echo(f"→ chosen, by validation accuracy{_tied_text(tied)}. Its time: {parts}.{note}")
+    by = _chosen_by(result)
+    click.echo(f"→ chosen by {by}{_tied_text(tied)}. Its time: {parts}.{note}")
     for name, verdict in chosen.verdicts.items():
         if verdict.verdict == "unsure":
             click.echo(f"  {name} {verdict}.")
+
+
+def _chosen_by(result: StudyResult) -> str:
+    """Name what chose: the first objective, and whose accuracy it or a constraint saw."""
+    scenario = result.scenario_file.scenario
+    first = METRICS[next(iter(scenario.objectives))].label
+    asked = {*scenario.objectives, *scenario.constraints}
+    return first + (
+        " (accuracy judged on validation samples)" if asked & {*ACCURACY_FIGURES} else ""
+    )
 
 
 def _tied_text(tied: Sequence[int]) -> str:
@@ -147,6 +159,8 @@ def _print_recommendations(result: StudyResult) -> None:
         return
     lines = recommend(result)
     for line in lines[:_LINES_MAX]:
-        click.echo(f"take      {line}")
+        click.echo(f"use       {line}")
     if len(lines) > _LINES_MAX:
-        click.echo(f"take      … {len(lines) - _LINES_MAX} more lines in environments.csv")
+        click.echo(f"use       … {len(lines) - _LINES_MAX} more lines in environments.csv")
+    if any(own.unsure for line in lines[:_LINES_MAX] for own in line.ranges):
+        click.echo("          (≈): at 95 %, other points there can't be told from the choice")

@@ -93,9 +93,18 @@ def train(card: Path, force: bool, allow_factory: tuple[str, ...]) -> None:
     help="The bottleneck's card, .yaml; its weights go beside it.",
 )  # fmt: skip
 @click.option("--channels", required=True, type=click.IntRange(1), help="Channels that are sent.")
-@click.option("--stride", default=1, type=click.IntRange(1), help="Keep one pixel in so many.")
-@click.option("--epochs", default=20, type=click.IntRange(1, 10_000), help="Passes.")
-@click.option("--seed", default=0, type=click.IntRange(0, 2**63 - 1), help="Seed of training.")
+@click.option(
+    "--stride", default=1, show_default=True, type=click.IntRange(1),
+    help="Spatial stride of the encoder.",
+)  # fmt: skip
+@click.option(
+    "--epochs", default=20, show_default=True, type=click.IntRange(1, 10_000),
+    help="Training epochs.",
+)  # fmt: skip
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0, 2**63 - 1),
+    help="Seed of training.",
+)  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace a card and weights that are there.")
 @allow_factory_option
 def train_bottleneck(  # noqa: PLR0913, PLR0917 - one per option of the command

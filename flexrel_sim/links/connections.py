@@ -1,7 +1,8 @@
 """Connections of the devices at run time: the ceiling of each, and the order of its messages.
 
 All devices share a direction's wire; what TCP makes of it belongs to one device's connection. This
-is the slow sender, which needs no numba; `flexrel_sim.links.delivery` tells the same compiled.
+is the reference implementation, which needs no numba; `flexrel_sim.links.delivery` is the compiled
+one.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Connections:
         self.last_out_s = [float("-inf")] * flows
 
     def sent_s(self, flow: int, came_s: float, wire_bytes: float) -> float:
-        """Take a message in, and give when its connection has sent it at the earliest.
+        """Register a message; return the earliest time at which its connection has sent it.
 
         Parameters
         ----------
@@ -52,7 +53,7 @@ class Connections:
         return free_s - self.pacing.window_s
 
     def out_s(self, flow: int, left_s: float, after_s: float) -> float:
-        """Give when a message comes out at the other end, of those that left in that order.
+        """Return when a message arrives; called in the order in which messages leave.
 
         Parameters
         ----------
@@ -76,7 +77,7 @@ class Connections:
     def would_be_out_s(
         self, flow: int, came_s: float, end_s: float, wire_bytes: float, after_s: float
     ) -> float:
-        """Give when a message would come out, and take nothing in.
+        """Return when a message would arrive, without registering it.
 
         Parameters
         ----------

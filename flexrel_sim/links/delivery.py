@@ -1,7 +1,7 @@
-"""When messages come out of a direction: each device's ceiling and order, compiled.
+"""When messages arrive: each device's ceiling and order, the compiled implementation.
 
-`flexrel_sim.links.connections` tells the same message by message; both make the same operations in
-the same order, so that they agree to the bit.
+`flexrel_sim.links.connections` is the reference implementation, message by message; both make the
+same operations in the same order, so that they agree to the bit.
 """
 
 from __future__ import annotations

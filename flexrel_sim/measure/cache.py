@@ -21,7 +21,7 @@ def cached_profile(key: str) -> Profile | None:
         text, arrays = files[: int(length)], files[int(length) :]
         profile = profile_from_bytes(text, arrays, Path(key))
         if profile.key != key:
-            raise ProfileError("is another one's")
+            raise ProfileError("belongs to another key")
         return profile
 
     return _PROFILES.get(key, read)

@@ -62,7 +62,7 @@ class Checked:
         What to measure, one per point; empty if anything is wrong, and without the points whose
         network is not known because its factory was not called.
     warnings
-        What is right and perhaps not meant.
+        Warnings: valid, but likely a mistake.
     """
 
     specs: list[MeasureSpec] = field(default_factory=list)

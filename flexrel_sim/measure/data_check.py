@@ -94,7 +94,7 @@ def data_faults(
         faults.append(tell("data.dataset", rule, list(info.image_shape), remedy))
     outputs = card.architecture.classes
     if info.classes > outputs:
-        rule = f"must have labels below {outputs}, the places of the outputs of {card.name!r}"
+        rule = f"must have labels below {outputs}, the indices of the outputs of {card.name!r}"
         faults.append(
             tell("data.dataset", rule, info.classes - 1, "use data of the network's classes")
         )

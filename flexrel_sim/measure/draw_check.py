@@ -1,4 +1,4 @@
-"""What is right about the samples of a point, and perhaps not meant. No torch."""
+"""Warnings about the samples of a point. No torch."""
 
 from __future__ import annotations
 

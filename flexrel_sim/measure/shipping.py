@@ -83,7 +83,7 @@ class Shipped:
     update
         What it takes to get here from an earlier version, if one was named.
     warnings
-        What is right and perhaps not meant.
+        Warnings: valid, but likely a mistake.
     """
 
     checkpoint: Path

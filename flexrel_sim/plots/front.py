@@ -31,7 +31,8 @@ _NEAR = 0.02
 
 _FRONT = "Pareto front (numbers: points of the table)"
 _DOMINATED = "dominated"
-_INFEASIBLE = "breaks a constraint"
+_BROKEN = "breaks a constraint"
+_UNRANKED = "not ranked"
 
 
 def pareto_front(result: StudyResult) -> Figure | None:
@@ -39,7 +40,7 @@ def pareto_front(result: StudyResult) -> Figure | None:
 
     The axis shows the accuracy that chose: that of the validation samples. The chosen point is
     labelled with its accuracy on the test samples, which chose nothing. What breaks a constraint
-    is a cross: it is on no front.
+    is a cross, and what is not ranked, such as an oracle, a plus: they are on no front.
 
     Parameters
     ----------
@@ -87,7 +88,11 @@ def pareto_front(result: StudyResult) -> Figure | None:
 def _kind(point: PointResult) -> str:
     if point.on_front:
         return _FRONT
-    return _DOMINATED if point.feasible else _INFEASIBLE
+    if point.feasible:
+        return _DOMINATED
+    # Oracles, and points without a figure that ranks, are on no front either, and break nothing.
+    broken = any(verdict.verdict == "broken" for verdict in point.verdicts.values())
+    return _BROKEN if broken else _UNRANKED
 
 
 def _title(result: StudyResult) -> str:
@@ -117,7 +122,7 @@ def _costs(result: StudyResult) -> list[str]:
 
 
 def _simulated(result: StudyResult) -> list[tuple[PointResult, Summary]]:
-    """Give the points of the base environment that have figures."""
+    """Give the points of the headline's environment that have figures."""
     return [
         (point, point.outcome)
         for point in result.headline_points
@@ -169,7 +174,8 @@ def time_shares(result: StudyResult) -> Figure | None:
 
 
 _LOOKS: Final[dict[str, dict[str, Any]]] = {
-    _INFEASIBLE: {"marker": "x", "color": GREY, "elinewidth": 0.5, "zorder": 1.5},
+    _UNRANKED: {"marker": "+", "color": GREY, "elinewidth": 0.5, "zorder": 1.5},
+    _BROKEN: {"marker": "x", "color": GREY, "elinewidth": 0.5, "zorder": 1.5},
     _DOMINATED: {"marker": "o", "color": GREY, "elinewidth": 0.7, "zorder": 2},
     _FRONT: {"marker": "o", "color": COLOURS[0], "elinewidth": 0.9, "zorder": 3},
 }

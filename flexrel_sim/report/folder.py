@@ -112,8 +112,8 @@ def _swap(place: Workplace, mark: str) -> None:
             free = place.set_aside()
             note_written(free)
             raise InputError(
-                f"{place.target}: has got {foreign} while the run was working, and is left as it"
-                f" is; the new results are in {free}"
+                f"{place.target}: {foreign} appeared while the run was working, and the folder is"
+                f" left as it is; the new results are in {free}"
             )
         place.finish()
         note_written(place.target)

@@ -254,6 +254,7 @@ def _verdict_data(verdict: Verdict) -> dict[str, Any]:
         "samples": verdict.samples,
         "of": verdict.of,
         "needed": verdict.needed,
+        "doubt": verdict.doubt,
     }
 
 

@@ -78,17 +78,17 @@ class ScenarioFile(Generic[S]):
         All combinations of the sweep; the base scenario alone without one.
     overrides
         Dotted paths that ``--set`` changed.
-    lent
+    base_from_sweep
         Required keys that only the sweep gives: the base scenario has these, their first values.
     warnings
-        What is right and perhaps not meant.
+        Warnings: valid, but likely a mistake.
     """
 
     source: YamlSource
     scenario: S
     points: tuple[Point[S], ...]
     overrides: frozenset[str] = field(default_factory=frozenset)
-    lent: Mapping[str, SweptValue] = field(default_factory=dict)
+    base_from_sweep: Mapping[str, SweptValue] = field(default_factory=dict)
     warnings: tuple[Fault, ...] = ()
 
     @property
@@ -112,7 +112,7 @@ class ScenarioFile(Generic[S]):
         """Give a point's data without defaults, each value as the file, sweep or option says it."""
         data = {key: value for key, value in self.source.data.items() if key != "sweep"}
         data.setdefault("name", self.scenario.name)
-        return apply_swept(data, {**self.lent, **point.swept})
+        return apply_swept(data, {**self.base_from_sweep, **point.swept})
 
     def resolved(self) -> dict[str, Any]:
         """Give the whole scenario with its defaults and sweep, ready to write as YAML.

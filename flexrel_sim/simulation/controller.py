@@ -1,4 +1,4 @@
-"""Run-time controllers, told in SimPy: what devices observe, what they choose, what it costs."""
+"""Run-time controllers in SimPy: what devices observe, what they choose, what it costs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Which figures' intervals are not to be relied on, why, and what would mend them.
 
-A rule here is a number that coverage was measured at (`docs/statistics.md`): where no rule objects,
-intervals of 95 % covered the truth of M/M/1 queues in 92 to 98 % of the runs.
+A rule here is a number that coverage was measured at: where no rule objects, intervals of 95 %
+covered the truth of M/M/1 queues in 92 to 98 % of the runs, but for two cells of the table in
+`docs/statistics.md`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final, Literal
 import numpy as np
 
 from flexrel_sim.simulation.figures import Window
-from flexrel_sim.simulation.quantiles import Pool
+from flexrel_sim.simulation.quantiles import PooledLatencies
 from flexrel_sim.simulation.system import Stage
 from flexrel_sim.simulation.tails import SAME, PooledQuantile, chunk_inflation, inflation
 from flexrel_sim.theory import mm1_mean_wait_s, mm1_relaxation_time_s
@@ -22,10 +23,10 @@ from flexrel_sim.theory import mm1_mean_wait_s, mm1_relaxation_time_s
 __all__ = ["BEYOND_MIN", "MEAN_MIN", "Doubt", "Queue", "doubts_of", "queues_of"]
 
 BEYOND_MIN: Final = 10.0
-"""So many requests must lie beyond a quantile, those that hang together counted as one."""
+"""So many requests must lie beyond a quantile, those that are correlated counted as one."""
 
 MEAN_MIN: Final = 400.0
-"""So many must be behind the mean of latencies in a queue, those that hang together as one."""
+"""So many must be behind the mean of latencies in a queue, those that are correlated as one."""
 
 _COCHRAN: Final = 25.0
 _EXPONENTIAL: Final = 2.0
@@ -108,7 +109,7 @@ def queues_of(stages: Iterable[Stage], loads: dict[str, float]) -> tuple[Queue, 
 
 
 def doubts_of(
-    pool: Pool,
+    pool: PooledLatencies,
     mean_s: float,
     tails: Mapping[str, PooledQuantile],
     queues: Sequence[Queue],
@@ -141,7 +142,9 @@ def doubts_of(
     return {name: doubt for name, doubt in found.items() if doubt is not None}
 
 
-def _tail_doubt(pool: Pool, tail: PooledQuantile, queues: Sequence[Queue]) -> Doubt | None:
+def _tail_doubt(
+    pool: PooledLatencies, tail: PooledQuantile, queues: Sequence[Queue]
+) -> Doubt | None:
     """Say whether a quantile has enough requests beyond it."""
     beyond = (1 - tail.share) * pool.count
     estimate = tail.estimate
@@ -154,7 +157,7 @@ def _tail_doubt(pool: Pool, tail: PooledQuantile, queues: Sequence[Queue]) -> Do
     return doubt
 
 
-def _mean_doubt(pool: Pool, queues: Sequence[Queue]) -> Doubt | None:
+def _mean_doubt(pool: PooledLatencies, queues: Sequence[Queue]) -> Doubt | None:
     """Say whether a mean has enough requests behind it for its skewness.
 
     Without a queue to know of, 25 times the square of the skewness (Cochran, *Sampling Techniques*,
@@ -190,7 +193,7 @@ def _start_doubt(queues: Sequence[Queue], replications: int, window: Window) -> 
 def _few(
     count: float, together: float, needed: float, does: str, queues: Sequence[Queue]
 ) -> Doubt | None:
-    """Doubt a figure that too few requests tell of, so many of which tell as much as one alone."""
+    """Doubt a figure of too few requests; `together` of them are as informative as one alone."""
     memory = max(queues, key=lambda queue: queue.requests, default=None)
     if memory is not None and together < _OVERRULES * memory.requests:
         # An estimate would clear the very runs whose spread is small by luck, and so miss most.
@@ -201,12 +204,12 @@ def _few(
     shown = f"{count:,.0f}" if count >= 100 else f"{count:.3g}"
     reason = f"{shown} requests {does}"
     if together > 1:
-        reason += f", which tell as much as {effective:.2g} independent ones"
+        reason += f", as informative as {effective:.2g} independent ones"
     return Doubt("few", f"{reason}; {needed:.3g} are needed", float(needed / effective))
 
 
-def _moments(pool: Pool) -> tuple[float, float]:
-    """Give how many requests tell as much of the mean as one would alone, and the skewness."""
+def _moments(pool: PooledLatencies) -> tuple[float, float]:
+    """Give how many requests are as informative of the mean as one alone, and the skewness."""
     chunks = [own.chunks() for own in pool.replications]
     if not all(chunks):
         return 1.0, _EXPONENTIAL

@@ -1,4 +1,4 @@
-"""The link's directions, told in SimPy: one message after the other, or all at once."""
+"""The link's directions in SimPy: one message after the other, or all at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server pool, told in SimPy: batches, priorities, finite waiting room, failing workers.
+"""The server pool in SimPy: batches, priorities, finite waiting room, failing workers.
 
 A worker that is idle takes the first batch that is ready: the highest tier first, and in a tier
 what waits longest. A batch is ready when it is full, or when its oldest request has waited long

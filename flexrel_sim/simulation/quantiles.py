@@ -9,7 +9,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EXACT_MAX", "ROUNDING", "Pool", "Quantiles"]
+__all__ = ["EXACT_MAX", "ROUNDING", "PooledLatencies", "Quantiles"]
 
 EXACT_MAX: Final = 2_000_000
 """More values than this are rounded."""
@@ -123,14 +123,14 @@ class Quantiles:
                 chunk.sort()
         return self._chunks
 
-    def count_up_to(self, value: float, *, inclusive: bool = True) -> float:
-        """Give how many values are at most this one, or less; of rounded ones, so many are it."""
+    def count_up_to(self, value: float, *, inclusive: bool = True) -> int:
+        """Count the values, or what they were rounded to, that are at most this one, or less."""
         if self.count == 0:
-            return 0.0
+            return 0
         if self._rounded is not None:
-            return float(self._rounded.up_to(value, inclusive=inclusive))
+            return self._rounded.up_to(value, inclusive=inclusive)
         side: Literal["left", "right"] = "right" if inclusive else "left"
-        return float(sum(np.searchsorted(chunk, value, side) for chunk in self.chunks()))
+        return sum(int(np.searchsorted(chunk, value, side)) for chunk in self.chunks())
 
     def extremes(self) -> tuple[float, float]:
         """Give the least and the greatest value; NaN where nothing was added."""
@@ -142,7 +142,7 @@ class Quantiles:
         return float(min(c[0] for c in filled)), float(max(c[-1] for c in filled))
 
 
-class Pool:
+class PooledLatencies:
     """The values of several replications together.
 
     Parameters
@@ -188,7 +188,7 @@ class Pool:
         while low < high:
             middle = (low + high) // 2
             value = _float(middle)
-            if sum(own.count_up_to(value) for own in self._filled) >= index + 0.5:
+            if sum(own.count_up_to(value) for own in self._filled) > index:
                 high = middle
             else:
                 low = middle + 1

@@ -1,4 +1,4 @@
-"""The reference engine: the life of a request, told in SimPy.
+"""The reference engine: the life of a request in SimPy.
 
 A request is computed on its edge device, serialised onto the uplink, propagates, is computed by
 the server, and its answer takes the downlink back. `flexrel_sim.simulation.clock` says in what

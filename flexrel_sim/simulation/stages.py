@@ -1,4 +1,4 @@
-"""Edge devices and link lines, told in SimPy."""
+"""Edge devices and link lines in SimPy."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from flexrel_sim.profile import Profile
 from flexrel_sim.simulation.doubts import Doubt, Queue, doubts_of
 from flexrel_sim.simulation.figures import EDGE_SPANS, SPANS, Figures, Window
 from flexrel_sim.simulation.options import shipped_bytes
-from flexrel_sim.simulation.quantiles import Pool
+from flexrel_sim.simulation.quantiles import PooledLatencies
 from flexrel_sim.simulation.system import Stage, System
 from flexrel_sim.simulation.tails import PooledQuantile, quantile_interval
 from flexrel_sim.simulation.trace import REASONS
@@ -136,7 +136,7 @@ def summarise(  # noqa: PLR0913, PLR0917 - a point is all of these
     ValueError
         If a replication counted no request.
     """
-    pool = Pool([own.quantiles for own in figures])
+    pool = PooledLatencies([own.quantiles for own in figures])
     values, tails = _simulated(figures, pool, regrets_s)
     metrics = {
         name: tails[name].estimate if name in tails else _possible(name, t_interval(own))
@@ -180,7 +180,7 @@ def summarise(  # noqa: PLR0913, PLR0917 - a point is all of these
 
 
 def _simulated(
-    figures: Sequence[Figures], pool: Pool, regrets_s: Sequence[float]
+    figures: Sequence[Figures], pool: PooledLatencies, regrets_s: Sequence[float]
 ) -> tuple[dict[str, tuple[float, ...]], dict[str, PooledQuantile]]:
     """Give every simulated metric's values by replication, and the quantiles' intervals."""
     own = [replication.values() for replication in figures]

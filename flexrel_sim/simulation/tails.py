@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from flexrel_sim.simulation.quantiles import ROUNDING, Pool
+from flexrel_sim.simulation.quantiles import ROUNDING, PooledLatencies
 from flexrel_sim.statistics import Estimate, ratio_values, t_half_width
 
 __all__ = ["SAME", "PooledQuantile", "chunk_inflation", "inflation", "quantile_interval"]
@@ -47,7 +47,7 @@ class PooledQuantile:
     bounded: bool
 
 
-def quantile_interval(pool: Pool, share: float, level: float = 0.95) -> PooledQuantile:
+def quantile_interval(pool: PooledLatencies, share: float, level: float = 0.95) -> PooledQuantile:
     """Estimate a quantile from independent replications.
 
     Parameters
@@ -87,13 +87,13 @@ def quantile_interval(pool: Pool, share: float, level: float = 0.95) -> PooledQu
     return PooledQuantile(share, Estimate(value, low, high), tuple(values.tolist()), bounded)
 
 
-def _shares_above(pool: Pool, value: float, *, inclusive: bool) -> NDArray[np.float64]:
+def _shares_above(pool: PooledLatencies, value: float, *, inclusive: bool) -> NDArray[np.float64]:
     """Give a value per replication that varies as the share of latencies above does."""
     above = [own.count - own.count_up_to(value, inclusive=inclusive) for own in pool.replications]
     return ratio_values(above, [own.count for own in pool.replications])
 
 
-def inflation(pool: Pool, value: float) -> float:
+def inflation(pool: PooledLatencies, value: float) -> float:
     """Give how many requests tell as much of the share beyond a value as one would by itself.
 
     Parameters

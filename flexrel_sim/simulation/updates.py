@@ -1,4 +1,4 @@
-"""Weights on their way to the edge, told in SimPy: on the downlink, and being put in place."""
+"""Weights on their way to the edge, in SimPy: on the downlink, and being put in place."""
 
 from __future__ import annotations
 

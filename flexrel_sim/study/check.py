@@ -146,7 +146,7 @@ def _file_faults(scenario_file: ScenarioFile[Any], point: Point[Any]) -> Iterato
 
 
 def system_warnings(scenario_file: ScenarioFile[Any]) -> Iterator[Fault]:
-    """Find what is right in the system half and perhaps not meant; the same may come twice.
+    """Find what to warn of in the system half; the same may come twice.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def base_warnings(
     path = next(iter(swept), "link")
     rule = f"leaves out the base scenario's own value; the headline is about {first.name}"
     remedy = "add it to the sweep to have it ranked"
-    if path in scenario_file.lent:
+    if path in scenario_file.base_from_sweep:
         rule = f"gives the only values there are; the headline is about the first, {first.name}"
         remedy = f"set {path} beside the sweep to have its value as the headline"
     return [scenario_file.fault(point, path, rule, None, remedy)]

@@ -78,16 +78,17 @@ def find_environments(
         indices.setdefault(key, []).append(index)
     base = environment_key(scenario_file.scenario)
     # What only the sweep gives is not the base scenario's own.
-    lent = any(path.partition(".")[0] in ENVIRONMENT for path in scenario_file.lent)
+    from_sweep = scenario_file.base_from_sweep
+    has_no_base = any(path.partition(".")[0] in ENVIRONMENT for path in from_sweep)
     resolved = {key: flattened(json.loads(key)) for key in {base: None, **indices}}
-    if lent:
+    if has_no_base:
         del resolved[base]
         resolved |= {key: flattened(json.loads(key)) for key in indices}
     telling = _telling(list(resolved.values()))
     environments = []
     for key, own in indices.items():
         settings = _as_written(scenario_file, own, resolved[key], telling)
-        is_base = key == base and not lent
+        is_base = key == base and not has_no_base
         name = words(settings) or "the scenario's own link and workload"
         environments.append(Environment(name, is_base, tuple(own), settings))
     return tuple(environments)

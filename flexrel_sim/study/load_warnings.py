@@ -82,7 +82,10 @@ def sampling_warnings(
         worst of them lacks, and what would do.
     """
     warnings = []
-    for causes in (("few", "unbounded"), ("start",)):
+    for causes, what in (
+        (("few", "unbounded"), "is too short to rely on the 95 % intervals of"),
+        (("start",), "leaves the empty start in"),
+    ):
         told = [
             (doubt.longer, doubt.warmup_s, name, doubt, point)
             for point, result in zip(scenario_file.points, points, strict=True)
@@ -96,10 +99,7 @@ def sampling_warnings(
         names = [metric for metric in METRICS if metric in {own[2] for own in told}]
         count = len({id(own[4]) for own in told})
         of = f" of {count} of {len(points)} points" if len(points) > 1 else ""
-        rule = (
-            f"gives no 95 % intervals for {', '.join(names)}{of}"
-            f"; worst {name}{_where(point)}: {doubt.reason}"
-        )
+        rule = f"{what} {', '.join(names)}{of}; worst {name}{_where(point)}: {doubt.reason}"
         key, remedy = "workload.duration", f"run {_rounded_up(worst)} times as long"
         remedy += ", or as many more replications"
         if doubt.cause == "start":

@@ -64,7 +64,10 @@ class Recommendation:
         return tuple((one.last, other.first) for one, other in pairwise(self.ranges))
 
     def __str__(self) -> str:
-        """Say it in a line; nothing beyond the values that were run."""
+        """Say it in a line; nothing beyond the values that were simulated.
+
+        ``(≈)`` after a design: at some of the values other points can't be told from it.
+        """
         where = f"{self.where}: " if self.where else ""
         if not self.axis:
             return where + _said(self.ranges[0])
@@ -72,8 +75,9 @@ class Recommendation:
         parts = [f"{_span(own, least, greatest)}: {_said(own)}" for own in self.ranges]
         line = f"{where}{self.axis} {'; '.join(parts)}"
         between = ", ".join(f"between {one} and {other}" for one, other in self.switches)
-        switch = f"; the switch lies {between}" if between else ""
-        return f"{line} (from {least} to {greatest} run{switch})"
+        if not between:
+            return line
+        return f"{line} (simulated from {least} to {greatest}; the switch lies {between})"
 
 
 def recommend(result: StudyResult) -> tuple[Recommendation, ...]:
@@ -191,6 +195,8 @@ def _said(own: Range) -> str:
 
 
 def _span(own: Range, least: str, greatest: str) -> str:
+    if least == greatest:
+        return least
     if (own.first, own.last) == (least, greatest):
         return f"{least} to {greatest}"
     if own.first == least:

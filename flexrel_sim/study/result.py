@@ -110,7 +110,7 @@ class StudyResult:
         The environments that the points meet, in the order of the points: each is ranked by
         itself.
     warnings
-        What is right and perhaps not meant.
+        Warnings: valid, but likely a mistake.
     """
 
     scenario_file: ScenarioFile[Any]

@@ -39,8 +39,8 @@ class Verdict:
     samples, of
         How many of what it is estimated from: ``validation samples`` or ``replications``.
     needed
-        About how many of them would show it, were the estimate right; None where it is shown or
-        broken, or no number would.
+        About how many of them would decide it, were the estimate right; None where it is decided,
+        or the estimate lies on the bound, where no number would.
     doubt
         Why the interval is not to be relied on; empty where it is.
     """
@@ -54,17 +54,17 @@ class Verdict:
     doubt: str = ""
 
     def __str__(self) -> str:
-        """Say it in words: what was found, in how many samples, and how many would do."""
+        """Say it in words: what was found, in how many samples, and how many would decide it."""
         found = self.estimate
-        what = f"{found.value:.4g} [{found.low:.4g}, {found.high:.4g}]"
-        told = f"{self.constraint}: {self.verdict}, {what} of {self.samples:,} {self.of}"
+        what = f"estimate {found.value:.3g} [{found.low:.3g}, {found.high:.3g}]"
+        told = f"{self.constraint}: {self.verdict}: {what} from {self.samples:,} {self.of}"
         if self.verdict != "unsure":
             return told
         if self.doubt:
-            return f"{told}, an interval that can't be relied on: {self.doubt}"
+            return f"{told}; the interval is not reliable: {self.doubt}"
         if self.needed is None:
-            return f"{told} can't show it, nor could any number"
-        return f"{told} can't show it; about {self.needed:,} would"
+            return f"{told}; the estimate lies on the bound, so more {self.of} may not decide it"
+        return f"{told}; about {self.needed:,} would decide it"
 
 
 def judge(point: PointResult, name: str, constraint: Constraint) -> Verdict:

@@ -54,7 +54,7 @@ def test_a_file_that_is_there_is_replaced_with_force_only(run, tmp_path, words, 
     (tmp_path / name).write_text("mine")
     refused = run("link.yaml", *words)
     assert refused.exit_code == 2
-    assert f"{name}: would be replaced; name another with -o, or add --force" in refused.output
+    assert f"{name}: would be replaced; name another place, or add --force" in refused.output
     assert (tmp_path / name).read_text() == "mine"
     assert run("link.yaml", *words, "--force").exit_code == 0
     assert (tmp_path / name).stat().st_size > 4

@@ -133,7 +133,7 @@ def test_another_networks_card_or_checkpoint_is_replaced_with_force_only(workspa
     before = taken.read_bytes()
     done = prune("small.yaml", "-o", "other.safetensors")
     assert done.exit_code == 2
-    assert f"{name}: would be replaced; name another with -o, or add --force" in done.output
+    assert f"{name}: would be replaced; name another place, or add --force" in done.output
     assert taken.read_bytes() == before
     assert prune("small.yaml", "-o", "other.safetensors", "--force").exit_code == 0
     assert taken.read_bytes() != before

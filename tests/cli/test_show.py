@@ -1,5 +1,6 @@
 import io
 import sys
+from dataclasses import replace
 
 import flexrel_sim
 from flexrel_sim.cli.show import progress, show_run
@@ -36,3 +37,20 @@ def test_a_narrow_terminal_keeps_every_column_and_drops_the_intervals(
     monkeypatch.setattr("flexrel_sim.cli.show._WIDTH_OFF_TERMINAL", 140)
     show_run(finished)
     assert "[95 %]" in capsys.readouterr().out
+
+
+def test_the_choice_names_its_objective_and_whose_accuracy_it_saw(workspace, capsys):
+    finished = flexrel_sim.run(workspace / "small.yaml", "out", workers=1)
+    scenario_file = finished.result.scenario_file
+
+    def shown(objectives):
+        scenario = scenario_file.scenario.model_copy(update={"objectives": objectives})
+        result = replace(finished.result, scenario_file=replace(scenario_file, scenario=scenario))
+        show_run(replace(finished, result=result))
+        return capsys.readouterr().out
+
+    both = shown({"latency_p95_s": "min", "accuracy": "max"})
+    told = "→ chosen by 95th percentile of sojourn time (accuracy judged on validation samples)"
+    assert told in both
+    alone = shown({"uplink_bytes": "min"})
+    assert "→ chosen by payload per request. Its time" in alone

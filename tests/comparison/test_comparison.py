@@ -183,7 +183,7 @@ def test_a_damaged_curve_or_network_is_said_and_computed_again(
         shutil.rmtree(tmp_path / "cache" / "curves")
         monkeypatch.setattr("flexrel_sim.comparison.run._CURVES", Store("curves"))
     assert compare(file, 1, lambda _, items, __: items) == right
-    assert "a kept result is damaged, and is computed again" in caplog.text
+    assert "a cached result is damaged; computing it again" in caplog.text
     caplog.clear()
     assert compare(file, 1, lambda _, items, __: items) == right
     assert caplog.text == ""

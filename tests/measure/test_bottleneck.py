@@ -72,7 +72,7 @@ def test_the_command_trains_what_a_scenario_then_names(folder: Path) -> None:
     before = (folder / "narrow.safetensors").read_bytes()
     code, output = command(*words, "--channels", 1, "--epochs", 1)
     assert code == 2
-    assert "narrow.safetensors: would be replaced; name another with -o, or add --force" in output
+    assert "narrow.safetensors: would be replaced; name another place, or add --force" in output
     assert (folder / "narrow.safetensors").read_bytes() == before
     code, output = command(*words, "--channels", 2, "--epochs", 3, "--force")
     assert code == 0, output

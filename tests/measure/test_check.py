@@ -165,7 +165,7 @@ def test_a_dataset_of_more_classes_than_outputs_is_a_fault(folder: Path) -> None
     text = card.read_text(encoding="utf-8").replace("classes: 10", "classes: 8")
     card.write_text(text, encoding="utf-8")
     (fault,) = faults(folder, TEXT)
-    assert "data.dataset: must have labels below 8, the places of the outputs of 'tiny'" in fault
+    assert "data.dataset: must have labels below 8, the indices of the outputs of 'tiny'" in fault
 
 
 def test_excluding_every_layer_is_a_fault(folder: Path) -> None:

@@ -324,7 +324,7 @@ def test_several_tensors_that_cross_are_sent_each_and_a_lossy_codec_changes_what
 def test_a_network_of_more_classes_than_the_samples_show_is_measured(
     tiny: CardFile, tmp_path: Path, pruning: dict[str, Any], calibration: int
 ) -> None:
-    """Twenty photos, a class each, and labels that are places of the outputs."""
+    """Twenty photos, a class each, and labels that are indices of the outputs."""
     samples = evaluation_samples("digits", 1, 1, 600, 0).test
     places = np.flatnonzero(np.isin(samples.labels, [2, 5, 9]))[:40]
     images = (255 * samples.images[places]).round().astype(np.uint8)

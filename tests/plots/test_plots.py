@@ -105,6 +105,16 @@ def test_what_breaks_a_constraint_is_a_cross_and_not_on_the_front(study):
         assert drawn["x"] == sorted(p.validation_accuracy.value for p in broken)
 
 
+def test_what_is_not_ranked_is_not_said_to_break_a_constraint(study):
+    """An oracle, and a point that lacks a figure, have no verdicts."""
+    points = tuple(
+        p if p.on_front else replace(p, verdicts={}, feasible=False) for p in study.points
+    )
+    told = set(labels(pareto_front(replace(study, points=points))))
+    assert "not ranked" in told
+    assert not {"breaks a constraint", "dominated"} & told
+
+
 def ys(line, marker):
     return line.get_ydata() if line.get_marker() == marker else []
 

@@ -223,7 +223,7 @@ def test_what_comes_between_the_last_look_and_the_swap_stays_too(target, monkeyp
         put_away(self)
 
     monkeypatch.setattr(Workplace, "put_away", at_the_last_moment)
-    with pytest.raises(InputError, match="has got 'notes.txt' while the run was working"):
+    with pytest.raises(InputError, match="'notes.txt' appeared while the run was working"):
         run(target, "newest")
     assert content(target)["notes.txt"] == "mine"
     assert content(target)[MARK] == "newer"

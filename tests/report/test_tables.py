@@ -121,6 +121,15 @@ def test_every_row_of_the_table_says_its_operating_point_and_its_metrics(finishe
     )
 
 
+def test_the_summary_says_why_a_verdicts_interval_is_not_relied_on(workspace):
+    bound = {"constraints": {"latency_p99_s": "<= 10 s"}}
+    run = flexrel_sim.run("small.yaml", "out", bound, workers=1)
+    (point,) = json.loads((run.folder / "summary.json").read_text())["points"]
+    told = point["constraints"]["latency_p99_s"]
+    assert told["verdict"] == "unsure"
+    assert told["doubt"] == point["doubts"]["latency_p99_s"]
+
+
 def test_the_summary_labels_roofline_times_as_estimated_and_given_ones_as_given(workspace):
     run = flexrel_sim.run("small.yaml", "out", {"edge.service_time": "5 ms"}, workers=1)
     data = json.loads((run.folder / "summary.json").read_text())

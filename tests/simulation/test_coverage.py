@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.coverage import TAILS, measured, truth_s
 from flexrel_sim.simulation import Summary, simulate_point
-from flexrel_sim.simulation.quantiles import Pool, Quantiles
+from flexrel_sim.simulation.quantiles import PooledLatencies, Quantiles
 from flexrel_sim.simulation.tails import quantile_interval
 from flexrel_sim.simulation.trace import Trace
 from tests.builders import make_profile, make_scenario
@@ -91,7 +91,7 @@ def test_a_summarys_quantiles_are_those_of_its_traces() -> None:
         replications.append(Quantiles())
         for trace in own:
             replications[-1].add(trace.sojourn_time_s[trace.created_s >= 200])
-    pool = Pool(replications)
+    pool = PooledLatencies(replications)
     for name, share in TAILS.items():
         found = quantile_interval(pool, share)
         assert summary.metrics[name] == found.estimate

@@ -5,7 +5,7 @@ import pytest
 
 from flexrel_sim.simulation import Stage, Window
 from flexrel_sim.simulation.doubts import BEYOND_MIN, MEAN_MIN, Doubt, doubts_of, queues_of
-from flexrel_sim.simulation.quantiles import Pool, Quantiles
+from flexrel_sim.simulation.quantiles import PooledLatencies, Quantiles
 from flexrel_sim.simulation.tails import quantile_interval
 
 LONG = Window(1e6, 2e6)
@@ -19,7 +19,7 @@ def doubts(
     for own in latency_s:
         replications.append(Quantiles())
         replications[-1].add(own)
-    pool = Pool(replications)
+    pool = PooledLatencies(replications)
     queues = queues_of([Stage("edge", service_s, 1, "edge.device")], {"edge": load})
     tails = {"latency_p99_s": quantile_interval(pool, 0.99)}
     return doubts_of(pool, float(latency_s.mean()), tails, queues, window)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flexrel_sim.simulation import quantiles as module
-from flexrel_sim.simulation.quantiles import CHUNKS, ROUNDING, Pool, Quantiles
+from flexrel_sim.simulation.quantiles import CHUNKS, ROUNDING, PooledLatencies, Quantiles
 
 SHARES = (0.0, 0.01, 0.5, 0.95, 0.99, 0.999, 1.0)
 
@@ -20,7 +20,7 @@ def quantiles_of(values: np.ndarray, *parts: int) -> Quantiles:
     return quantiles
 
 
-def at(pool: Pool, shares: tuple[float, ...]) -> list[float]:
+def at(pool: PooledLatencies, shares: tuple[float, ...]) -> list[float]:
     return [pool.quantile(share) for share in shares]
 
 
@@ -34,14 +34,14 @@ def test_quantiles_of_a_short_stream_are_exact_however_it_comes() -> None:
     quantiles = quantiles_of(values, 1, 500, 500)
     assert quantiles.exact
     np.testing.assert_allclose(
-        at(Pool([quantiles]), SHARES), np.quantile(values, SHARES), rtol=1e-13
+        at(PooledLatencies([quantiles]), SHARES), np.quantile(values, SHARES), rtol=1e-13
     )
 
 
 def test_quantiles_of_replications_are_those_of_all_their_values() -> None:
     rng = np.random.default_rng(0)
     own = [rng.exponential(size=size) for size in (700, 1, 90)]
-    pool = Pool([quantiles_of(values) for values in own])
+    pool = PooledLatencies([quantiles_of(values) for values in own])
     expected = np.quantile(np.concatenate(own), SHARES)
     np.testing.assert_allclose(at(pool, SHARES), expected, rtol=1e-13)
 
@@ -58,7 +58,7 @@ def test_values_too_many_for_one_sorted_copy_have_the_same_quantiles(
     own: list[list[float]], share: float
 ) -> None:
     replications = [quantiles_of(np.array(values)) for values in own]
-    pool, halving = Pool(replications), Pool(replications)
+    pool, halving = PooledLatencies(replications), PooledLatencies(replications)
     halving._sorted = None
     assert halving.quantile(share) == pool.quantile(share)
     expected = np.quantile(np.concatenate(own), min(max(share, 0.0), 1.0))
@@ -105,7 +105,7 @@ def test_quantiles_of_many_values_are_theirs_to_the_stated_rounding(
     assert not any(own.exact for own in counted)
     shares = tuple(np.linspace(0, 1, 201))
     # Interpolated between the same two neighbours, each rounded.
-    found = at(Pool(counted), shares)
+    found = at(PooledLatencies(counted), shares)
     np.testing.assert_allclose(found, np.quantile(values, shares), rtol=1.001 * ROUNDING)
 
 
@@ -129,7 +129,7 @@ def test_a_rounded_value_is_off_by_no_more_than_is_stated(values: list[float]) -
 def test_it_matters_not_in_which_order_and_parts_values_come() -> None:
     values = np.random.default_rng(0).exponential(size=30_000)
     one, other = quantiles_of(values, 5000), quantiles_of(values[::-1], 1, 2, 20_000)
-    assert at(Pool([one]), SHARES) == at(Pool([other]), SHARES)
+    assert at(PooledLatencies([one]), SHARES) == at(PooledLatencies([other]), SHARES)
 
 
 def test_the_stated_error_is_small_beside_any_interval() -> None:
@@ -144,7 +144,7 @@ def test_what_came_while_values_were_kept_is_counted() -> None:
     quantiles.add(np.array([9.0]))
     assert not quantiles.exact
     assert quantiles.count == 1001
-    assert at(Pool([quantiles]), (0.0, 0.5, 1.0)) == [5.0, 5.0, 9.0]
+    assert at(PooledLatencies([quantiles]), (0.0, 0.5, 1.0)) == [5.0, 5.0, 9.0]
 
 
 @pytest.mark.usefixtures("few_exact")

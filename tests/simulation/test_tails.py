@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 from scipy.stats import t
 
 from flexrel_sim.simulation import quantiles as module
-from flexrel_sim.simulation.quantiles import ROUNDING, Pool, Quantiles
+from flexrel_sim.simulation.quantiles import ROUNDING, PooledLatencies, Quantiles
 from flexrel_sim.simulation.tails import inflation, quantile_interval
 
 
-def pool_of(*replications: np.ndarray) -> Pool:
+def pool_of(*replications: np.ndarray) -> PooledLatencies:
     pooled = []
     for values in replications:
         pooled.append(Quantiles())
         pooled[-1].add(np.asarray(values, dtype=float))
-    return Pool(pooled)
+    return PooledLatencies(pooled)
 
 
 def test_the_bounds_are_the_latencies_between_whose_ranks_the_share_beyond_varies() -> None:

@@ -110,8 +110,8 @@ def test_recommendations_are_joined_along_the_axis_and_say_where_the_switch_lies
     (found,) = recommend(study(tmp_path, CUTS, by_bandwidth))
     assert found.switches == (("0.5 Mbit/s", "1 Mbit/s"),)
     assert str(found) == (
-        "uplink up to 0.5 Mbit/s: edge; from 1 Mbit/s: server (from 0.25 Mbit/s to 4 Mbit/s run;"
-        " the switch lies between 0.5 Mbit/s and 1 Mbit/s)"
+        "uplink up to 0.5 Mbit/s: edge; from 1 Mbit/s: server (simulated from 0.25 Mbit/s to"
+        " 4 Mbit/s; the switch lies between 0.5 Mbit/s and 1 Mbit/s)"
     )
 
 
@@ -131,12 +131,10 @@ def test_values_are_ordered_by_what_they_mean_and_other_settings_have_a_line_eac
     assert lines == [
         (
             "arrivals poisson: uplink up to 250 kbit/s: edge; from 1 Mbit/s: server"
-            " (from 250 kbit/s to 1 Mbit/s run; the switch lies between 250 kbit/s and 1 Mbit/s)"
+            " (simulated from 250 kbit/s to 1 Mbit/s;"
+            " the switch lies between 250 kbit/s and 1 Mbit/s)"
         ),
-        (
-            "arrivals periodic: uplink 250 kbit/s to 1 Mbit/s: server"
-            " (from 250 kbit/s to 1 Mbit/s run)"
-        ),
+        "arrivals periodic: uplink 250 kbit/s to 1 Mbit/s: server",
     ]
 
 
@@ -272,7 +270,7 @@ def test_as_many_samples_as_are_said_to_be_needed_show_it_and_fewer_do_not(tmp_p
         return rank([point], scenario_file)[0][0].verdicts["accuracy"]
 
     twenty = verdict(20)
-    assert "unsure, 1 [0.8389, 1] of 20 validation samples can't show it" in str(twenty)
+    assert "unsure: estimate 1 [0.839, 1] from 20 validation samples; about" in str(twenty)
     assert verdict(twenty.needed).verdict == "kept"
     assert verdict(twenty.needed - 1).verdict == "unsure"
 
@@ -300,7 +298,7 @@ def test_a_bound_is_unsure_where_its_figures_interval_cannot_be_relied_on(tmp_pa
     ((judged,), _) = rank([doubted], result.scenario_file)
     own = judged.verdicts["latency_p95_s"]
     assert (own.verdict, own.needed) == ("unsure", None)
-    assert "can't be relied on: 3 requests lie beyond it" in str(own)
+    assert "the interval is not reliable: 3 requests lie beyond it" in str(own)
     assert judged.feasible
 
 

@@ -184,9 +184,9 @@ LOADED = {"edge.service_time": "10 ms", "workload.rate": "80 /s", "split.cut": "
 def test_a_run_too_short_for_its_load_is_warned_of(workspace):
     (few,) = run(workspace, "small.yaml", **LOADED).warnings
     assert few.path == "workload.duration"
-    assert "gives no 95 % intervals for latency_mean_s, latency_p50_s" in few.rule
+    assert "is too short to rely on the 95 % intervals of latency_mean_s, latency_p50_s" in few.rule
     assert "worst latency_p99_s: 8.7" in few.rule
-    assert "requests lie beyond it, which tell as much as 0.1" in few.rule
+    assert "requests lie beyond it, as informative as 0.1" in few.rule
     assert few.remedy == "run 83 times as long, or as many more replications"
 
 
@@ -199,6 +199,7 @@ def test_a_warm_up_too_short_for_the_load_is_warned_of_and_a_longer_one_is_not(
     assert bool(warnings.warnings) is told
     for start in warnings.warnings:
         assert start.path == "simulation.warmup"
+        assert start.rule.startswith("leaves the empty start in latency_mean_s")
         assert "queues start empty, and the edge's takes 0.897 s to forget it" in start.rule
         assert start.remedy.startswith("set at least 0.45 s")
 
