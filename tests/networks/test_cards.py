@@ -166,10 +166,8 @@ def test_training_is_only_proposed_where_it_replaces_what_it_wrote(
     write_checkpoint_record(card_file, record_for(content, reproduce=reproduce))
     with pytest.raises(CheckpointError, match=": ") as caught:
         load_network(load_card(card_file.file))
-    message, train = (
-        str(caught.value),
-        f"train it with 'flexrel-sim train {card_file.file} --force'",
-    )
+    message = str(caught.value)
+    train = f"train it with 'flexrel-sim train {card_file.file} --force'"
     assert "; " in message
     assert (train in message) is (reproduce is not None and not pruned)
 
