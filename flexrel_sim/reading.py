@@ -7,6 +7,7 @@ error says which file, where in it, and what to do; what raised it is chained, f
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 import traceback
@@ -17,7 +18,16 @@ from typing import Final
 
 from flexrel_sim.errors import Fault, FlexRelError, InputError, ScenarioError, one_line
 
-__all__ = ["demand_file", "is_file", "is_folder", "is_there", "parsing", "reading", "reason_of"]
+__all__ = [
+    "demand_file",
+    "is_file",
+    "is_folder",
+    "is_there",
+    "parsing",
+    "reading",
+    "reason_of",
+    "sha256_of",
+]
 
 _MISTAKES: Final = (NameError, ImportError)
 """What no file can cause: code is wrong, or missing, and it must not be told otherwise."""
@@ -88,6 +98,12 @@ def parsing(refused: Callable[[Exception], FlexRelError]) -> Iterator[None]:
         if isinstance(error, _MISTAKES_OF_OURS) and _is_of_ours(error):
             raise
         raise refused(error) from error
+
+
+def sha256_of(file: Path, remedy: str, kind: type[InputError] | None = None) -> str:
+    """Hash a file that a user gives, as `sha256sum` does; what is raised is `reading`'s."""
+    with reading(file, remedy, kind), file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def demand_file(file: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flexrel_sim.errors import DatasetError, ScenarioError
-from flexrel_sim.reading import parsing, reading
+from flexrel_sim.reading import parsing, reading, sha256_of
 
 
 def refusal(file: Path, read: Callable[[], object] = lambda: None) -> DatasetError:
@@ -31,6 +31,15 @@ def test_what_is_no_regular_file_is_refused_before_it_is_opened(tmp_path: Path) 
     }
     for file, reason in told.items():
         assert str(refusal(file, pytest.fail)) == f"{file}: can't be read: {reason}; mend it"
+
+
+def test_the_hash_of_a_file_is_its_sha256_and_an_unreadable_one_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "abc"
+    file.write_bytes(b"abc")
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256_of(file, "mend it") == expected
+    with pytest.raises(DatasetError, match="can't be read: Is a directory; mend it$"):
+        sha256_of(tmp_path, "mend it", DatasetError)
 
 
 def test_a_path_with_a_nul_is_refused_and_shown_as_an_escape(tmp_path: Path) -> None:

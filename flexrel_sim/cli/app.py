@@ -16,7 +16,7 @@ from flexrel_sim.cli.pruning import compare, prune
 from flexrel_sim.cli.running import run, simulate
 from flexrel_sim.cli.scenarios import schema, validate
 from flexrel_sim.cli.training import train, train_bottleneck
-from flexrel_sim.errors import InputError, ScenarioError, WorkError
+from flexrel_sim.errors import InputError, ScenarioError, WorkError, one_line
 from flexrel_sim.processes import mark_warnings
 from flexrel_sim.signals import Stopped, stopped_by
 from flexrel_sim.version import __version__
@@ -49,7 +49,7 @@ class _App(click.Group):
         except Exception as error:  # noqa: BLE001 - the last resort: a line, not a traceback
             if number := stopped_by():
                 raise Stopped(number) from None
-            detail = " ".join(str(error).split())
+            detail = one_line(str(error))
             click.echo(
                 f"failed: {type(error).__name__}: {detail}; 'flexrel-sim --debug …' shows where",
                 err=True,

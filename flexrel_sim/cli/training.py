@@ -24,7 +24,7 @@ def train(card: Path, force: bool, allow_factory: tuple[str, ...]) -> None:
     """
     from importlib.metadata import version
 
-    from flexrel_sim.errors import InputError
+    from flexrel_sim.errors import CheckpointError, InputError
     from flexrel_sim.files import write_whole
     from flexrel_sim.networks import (
         CheckpointRecord,
@@ -35,6 +35,7 @@ def train(card: Path, force: bool, allow_factory: tuple[str, ...]) -> None:
         with_record,
         write_checkpoint_record,
     )
+    from flexrel_sim.reading import sha256_of
     from flexrel_sim.signals import held
     from flexrel_sim.training import train_network
     from flexrel_sim.training.outcome import RECIPE_REMEDY, demand_learned
@@ -68,7 +69,7 @@ def train(card: Path, force: bool, allow_factory: tuple[str, ...]) -> None:
     digest = hashlib.sha256(trained.checkpoint).hexdigest()
     click.echo(f"accuracy {accuracy:.4f} on {trained.held_out_samples} held-out samples")
     if file.exists() and not force:
-        same = hashlib.sha256(file.read_bytes()).hexdigest() == digest
+        same = sha256_of(file, "restore it", CheckpointError) == digest
         state = "the same bytes" if same else "other bytes; --force replaces it"
         click.echo(f"{file}: kept; training gave {state}")
         return

@@ -17,7 +17,7 @@ from flexrel_sim.datasets.info import DatasetInfo, RawDataset, RawParts
 from flexrel_sim.datasets.npz import read_npz
 from flexrel_sim.datasets.split import train_count
 from flexrel_sim.errors import DatasetError
-from flexrel_sim.reading import is_file, is_folder, is_there, reading
+from flexrel_sim.reading import is_file, is_folder, is_there, sha256_of
 from flexrel_sim.scenario.suggest import did_you_mean
 
 __all__ = ["open_dataset"]
@@ -122,8 +122,7 @@ def _digest(path: Path, files: list[Path]) -> str:
 
 
 def _digest_of(file: Path) -> str:
-    with reading(file, "make it readable", DatasetError), file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return sha256_of(file, "make it readable", DatasetError)
 
 
 # Few: a study has one dataset, and its images are large.

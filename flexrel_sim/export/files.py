@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flexrel_sim.errors import InputError
+from flexrel_sim.errors import InputError, one_line
 
 __all__ = ["Exported", "Half", "demand_onnx", "exported", "largest_difference"]
 
@@ -106,7 +106,7 @@ def exported(
         try:
             return _exported(half, one, inputs, outputs, any_batch=False)
         except Exception as error:  # noqa: BLE001 - as above
-            told = " ".join(str(error).split())
+            told = one_line(str(error))
             raise ValueError(f"torch can't export it: {told}") from None
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from flexrel_sim.errors import ScenarioError, WorkError
+from flexrel_sim.errors import ScenarioError, WorkError, one_line
 from flexrel_sim.measure.check import check
 from flexrel_sim.measure.pruned import prune_point, samples_of
 from flexrel_sim.networks import CardFile, Consent, load_card
@@ -88,5 +88,5 @@ def _dense_cuts(card_file: CardFile) -> CutTable:
         return cut_table(trace(network), torch.zeros(shape))
     except (RuntimeError, TypeError, ValueError) as error:
         image = "x".join(str(size) for size in shape[1:])
-        told = " ".join(str(error).split())
+        told = one_line(str(error))
         raise WorkError(f"{card_file.file}: fails on an image {image}: {told}") from None

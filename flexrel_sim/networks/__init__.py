@@ -8,7 +8,6 @@ from flexrel_sim.networks.card import (
     Training,
     checkpoint_file,
     load_card,
-    sha256_of,
     training_dataset,
     training_faults,
 )
@@ -40,7 +39,6 @@ __all__ = [
     "load_card",
     "network_digests",
     "outline",
-    "sha256_of",
     "training_dataset",
     "training_faults",
     "vgg_plan",

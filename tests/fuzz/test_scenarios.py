@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flexrel_sim.comparison import Curve, load_comparison, load_curves
-from flexrel_sim.scenario import load_scenario, load_system_scenario, parse_override
+from flexrel_sim.scenario import ScenarioFile, load_scenario, load_system_scenario, parse_override
 from flexrel_sim.scenario.link_file import load_link
+from flexrel_sim.simulation import Summary
 from flexrel_sim.study import check_all, simulate_study
 from tests.builders import make_profile
 from tests.fuzz.bounded import result_or_refusal
@@ -23,26 +24,39 @@ from tests.fuzz.hostile import VALUES, mutated_data, yaml_text
 from tests.fuzz.mutation import RNGS, mutated
 from tests.fuzz.place import SYSTEM
 
+# Of a system that is simulated, in all its replications.
+REQUESTS_MAX = 20_000
+
 SHIPPED = Path(__file__).parents[2] / "scenarios"
 
 OPTIONS = """\
 link:
   uplink:
-    schedule: [[0 s, 4 Mbit/s], [10 s, 0.05 Mbit/s], [20 s, 0 Mbit/s]]
+    schedule: [[0 s, 4 Mbit/s], [10 s, 0.05 Mbit/s], [20 s, 0 Mbit/s], [21 s, 4 Mbit/s]]
     loss: {bernoulli: 0.01}
     jitter: {mean: 2 ms, distribution: normal, std: 1 ms}
     buffer: {messages: 4}
     transport: tcp-warm
-  downlink: {markov: {states: [1 Mbit/s, 5 Mbit/s], stay: [0.9, 0.8], step: 1 s}}
+  downlink:
+    markov: {rates: [1 Mbit/s, 5 Mbit/s], dwell: [9 s, 4 s]}
+    outage: {mean_up: 30 s, mean_down: 1 s}
   delay: 5 ms
   medium: half-duplex
-server: {device: t4, batch: {size: 4, timeout: 4 ms}, failures: {up: 30 s, down: 1 s}}
-updates: {every: 5 s, bytes: 10 kB}
-workload: {arrivals: bursty, rate: 12 /s, burst: {rate: 40 /s, on: 1 s, off: 5 s}, duration: 20 s}
+server:
+  device: t4
+  batch: {size: 4, timeout: 4 ms}
+  failures: {mean_up: 30 s, mean_down: 1 s}
+updates: {period: 5 s, initial_bytes: 20 kB, bytes: 10 kB}
+workload:
+  arrivals: bursty
+  rate: 12 /s
+  bursts: {factor: 4, mean_on: 1 s, mean_off: 5 s}
+  duration: 20 s
+simulation: {replications: 2}
 objectives: {latency_p95_s: min, accuracy: max}
 constraints: {accuracy: ">= 0.3"}
 sweep:
-  - {pruning.ratio: [0, 0.5], link.delay: [1 ms, 5 ms]}
+  - {server.workers: [1, 2], link.delay: [1 ms, 5 ms]}
   - {link.uplink: {from: 1 Mbit/s, to: 9 Mbit/s, steps: 3, scale: log}}
 """
 
@@ -70,6 +84,11 @@ def honest() -> list[Any]:
     return [*found, base, base | yaml.safe_load(OPTIONS)]
 
 
+def requests_of(loaded: ScenarioFile[Any]) -> float:
+    scenarios = [point.scenario for point in loaded.points]
+    return sum(one.expected_requests * one.simulation.replications for one in scenarios)
+
+
 def silent(label: str, items: Iterable[Any], total: int) -> Iterable[Any]:
     del label, total
     return items
@@ -79,6 +98,15 @@ def written(place: Path, text: str | bytes) -> Path:
     file = place / "hostile.yaml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
     return file
+
+
+def test_what_is_changed_is_honest(place: Path) -> None:
+    for data in honest():
+        load_scenario(written(place, yaml_text(data)))
+    loaded = load_system_scenario(written(place, yaml_text(honest()[-1])))
+    assert requests_of(loaded) < REQUESTS_MAX
+    result = simulate_study(loaded, make_profile(), 1, silent, None)
+    assert all(isinstance(point.outcome, Summary) for point in result.points)
 
 
 @given(rng=RNGS)
@@ -95,8 +123,7 @@ def test_a_changed_system_is_simulated_or_refused(place: Path, rng: random.Rando
     loaded = result_or_refusal(lambda: load_system_scenario(file), str(place))
     if loaded is None:
         return
-    scenarios = [point.scenario for point in loaded.points]
-    if sum(one.expected_requests * one.simulation.replications for one in scenarios) < 20_000:
+    if requests_of(loaded) < REQUESTS_MAX:
         profile = make_profile()
         result_or_refusal(lambda: simulate_study(loaded, profile, 1, silent, None), str(place))
 

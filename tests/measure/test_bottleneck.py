@@ -74,7 +74,7 @@ def test_the_command_trains_what_a_scenario_then_names(folder: Path) -> None:
     assert code == 2
     assert "narrow.safetensors: would be replaced; name another place, or add --force" in output
     assert (folder / "narrow.safetensors").read_bytes() == before
-    code, output = command(*words, "--channels", 2, "--epochs", 3, "--force")
+    code, output = command(*words, "--channels", 4, "--epochs", 2, "--force")
     assert code == 0, output
     assert (folder / "narrow.safetensors").read_bytes() != before
     (spec,) = checked(folder, named(UNPRUNED)).specs

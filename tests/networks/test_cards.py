@@ -13,7 +13,6 @@ from flexrel_sim.networks import (
     CardFile,
     checkpoint_file,
     load_card,
-    sha256_of,
     write_checkpoint_record,
 )
 from flexrel_sim.networks.answers import count_correct
@@ -138,6 +137,41 @@ def test_a_checkpoint_of_another_architecture_is_refused_with_its_file_and_remed
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("damage", ["architecture", "no tensors", "NaN", "too large"])
+@pytest.mark.parametrize(
+    ("reproduce", "pruned"),
+    [("flexrel-sim train tiny.yaml", False), (None, False), ("flexrel-sim train tiny.yaml", True)],
+)
+def test_training_is_only_proposed_where_it_replaces_what_it_wrote(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    damage: str,
+    reproduce: str | None,
+    pruned: bool,
+) -> None:
+    content, text = trained_tiny().checkpoint, CARD_YAML + ("pruned: true\n" if pruned else "")
+    if damage == "architecture":
+        # A pruned network's layers shrink to the checkpoint's, so none may be larger.
+        text = text.replace("classifier: [16]", "classifier: [15]")
+    elif damage == "no tensors":
+        content = b"no tensors"
+    elif damage == "NaN":
+        tensors = load(content)
+        tensors["conv2_1.bias"][3] = float("nan")
+        content = save(tensors)
+    else:
+        monkeypatch.setenv("FLEXREL_MAX_INPUT", "100 kB")
+        content = save({"zeros": torch.zeros(30_000)})
+    card_file = write_checkpoint(tmp_path, content, text)
+    write_checkpoint_record(card_file, record_for(content, reproduce=reproduce))
+    with pytest.raises(CheckpointError, match=": ") as caught:
+        load_network(load_card(card_file.file))
+    message = str(caught.value)
+    train = f"train it with 'flexrel-sim train {card_file.file} --force'"
+    assert "; " in message
+    assert (train in message) is (reproduce is not None and not pruned)
+
+
 def test_a_recorded_file_that_is_no_safetensors_is_refused_with_its_remedy(tmp_path: Path) -> None:
     card_file = write_checkpoint(tmp_path, b"not a checkpoint")
     with pytest.raises(CheckpointError, match="can't be read: .*; train it with .* --force"):
@@ -202,13 +236,6 @@ def test_any_record_comes_back_as_it_was_written(
     record = record_for(b"", sha256=digest, held_out_accuracy=accuracy, file=file, torch=version)
     write_checkpoint_record(card_file, record)
     assert load_card(card_file.file).card.checkpoint == record
-
-
-def test_the_hash_of_a_file_is_its_sha256(tmp_path: Path) -> None:
-    file = tmp_path / "abc"
-    file.write_bytes(b"abc")
-    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert sha256_of(file) == expected
 
 
 def test_the_shipped_network_is_as_accurate_on_held_out_samples_as_its_card_says() -> None:

@@ -14,8 +14,9 @@ from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
 from flexrel_sim.errors import CheckpointError
-from flexrel_sim.networks import Card, CardFile, load_card, sha256_of
+from flexrel_sim.networks import Card, CardFile, load_card
 from flexrel_sim.networks.build import build_network, load_network
+from flexrel_sim.reading import sha256_of
 from tests.networks.cards import CARD_YAML, trained_tiny
 
 RECIPE = CARD_YAML.index("training:")
@@ -37,7 +38,7 @@ def unread(file: Path) -> str:
 def recorded(file: Path, text: str = CAME_TRAINED) -> CardFile:
     """Write a card by hand beside a user's checkpoint."""
     card = file.with_suffix(".yaml")
-    record = f"checkpoint: {{file: {file.name}, sha256: {sha256_of(file)}}}\n"
+    record = f"checkpoint: {{file: {file.name}, sha256: {sha256_of(file, 'mend it')}}}\n"
     card.write_text(text + record, encoding="utf-8")
     return load_card(card)
 
