@@ -118,6 +118,8 @@ def _print_choice(result: StudyResult) -> None:
     chosen = result.chosen
     if chosen is None:
         click.echo(f"No point keeps the constraints{_at(result)}.")
+        for line in _broken(result):
+            click.echo(f"  {line}")
         return
     if not isinstance(chosen.outcome, Summary):
         return
@@ -133,6 +135,22 @@ def _print_choice(result: StudyResult) -> None:
     for name, verdict in chosen.verdicts.items():
         if verdict.verdict == "unsure":
             click.echo(f"  {name} {verdict}.")
+
+
+def _broken(result: StudyResult) -> list[str]:
+    """Say of each constraint how many points break it, and how near the nearest comes."""
+    lines = []
+    for name, bound in result.scenario_file.scenario.constraints.items():
+        judged = [p.verdicts[name] for p in result.headline_points if name in p.verdicts]
+        broken = [verdict for verdict in judged if verdict.verdict == "broken"]
+        if broken:
+            values = [verdict.estimate.value for verdict in broken]
+            nearest = max(values) if bound.relation == ">=" else min(values)
+            lines.append(
+                f"{name} {bound} is broken by {len(broken)} of {len(judged)} points;"
+                f" the nearest has {nearest:.4g}"
+            )
+    return lines
 
 
 def _chosen_by(result: StudyResult) -> str:

@@ -75,7 +75,7 @@ def summary_data(result: StudyResult) -> dict[str, Any]:
         to take where, warnings, and every point with its figures.
     """
     chosen = result.chosen
-    designs = design_names(result)
+    designs = design_names(result.choices)
     return {
         "name": result.scenario_file.scenario.name,
         "headline": result.headline.name,
@@ -234,7 +234,7 @@ def _write_csv(file: Path, result: StudyResult) -> None:
 
 
 def _write_environments(file: Path, result: StudyResult) -> None:
-    designs = design_names(result)
+    designs = design_names(result.choices)
     paths = list(dict.fromkeys(path for own in result.environments for path in own.settings))
     counts = ["is_base", "points", "feasible", "chosen", "design", "tied"]
     with file.open("w", newline="", encoding="utf-8") as stream:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Any, Final
@@ -11,10 +11,15 @@ from typing import Any, Final
 from flexrel_sim.scenario.file_keys import value_text
 from flexrel_sim.scenario.schema import MODEL_SECTIONS
 from flexrel_sim.study.environments import ENVIRONMENT, Environment, flattened, words
+from flexrel_sim.study.pareto import best_of, costs_of
 from flexrel_sim.study.result import PointResult, StudyResult
+from flexrel_sim.study.sureness import tied_with
 from flexrel_sim.units import leading_number
 
 __all__ = ["Range", "Recommendation", "design_names", "recommend"]
+
+_NO_DESIGN: Final = {*ENVIRONMENT, "name", "sweep", "objectives", "constraints"}
+"""Sections that are no part of a design."""
 
 NONE: Final = "nothing keeps the constraints"
 """What is recommended where no point is feasible."""
@@ -52,11 +57,16 @@ class Recommendation:
         What varies, such as ``uplink``; empty where nothing does that has an order.
     ranges
         The axis from its least value to its greatest.
+    compared, others
+        How many designs were run at all of its values, among which it chooses, and how many at some
+        of them only.
     """
 
     where: str
     axis: str
     ranges: tuple[Range, ...]
+    compared: int = 0
+    others: int = 0
 
     @property
     def switches(self) -> tuple[tuple[str, str], ...]:
@@ -75,9 +85,15 @@ class Recommendation:
         parts = [f"{_span(own, least, greatest)}: {_said(own)}" for own in self.ranges]
         line = f"{where}{self.axis} {'; '.join(parts)}"
         between = ", ".join(f"between {one} and {other}" for one, other in self.switches)
-        if not between:
-            return line
-        return f"{line} (simulated from {least} to {greatest}; the switch lies {between})"
+        notes = []
+        if between:
+            notes.append(f"simulated from {least} to {greatest}; the switch lies {between}")
+        if self.others and self.compared:
+            notes.append(f"of the {self.compared} designs run at all of these values")
+            notes.append(f"{self.others:,} more were run at some of them only")
+        elif self.others:
+            notes.append(f"all {self.others:,} designs were run at some of these values only")
+        return f"{line} ({'; '.join(notes)})" if notes else line
 
 
 def recommend(result: StudyResult) -> tuple[Recommendation, ...]:
@@ -93,9 +109,13 @@ def recommend(result: StudyResult) -> tuple[Recommendation, ...]:
     tuple of Recommendation
         One for each combination of the other settings, along the numeric setting that takes the
         most values; where there is none, one for each environment.
+
+    Notes
+    -----
+    Along an axis only designs that were run at all of its values are compared: another may be the
+    choice where it was run for no better reason than that it was.
     """
     axis = _axis(result.environments)
-    names = design_names(result)
     groups: dict[tuple[tuple[str, str], ...], list[Environment]] = {}
     for environment in result.environments:
         rest = {path: value for path, value in environment.settings.items() if path != axis}
@@ -103,27 +123,77 @@ def recommend(result: StudyResult) -> tuple[Recommendation, ...]:
         if axis not in environment.settings:
             group = (*group, ("", environment.name))
         groups.setdefault(group, []).append(environment)
+    compared = [_compare(result, environments) for environments in groups.values()]
+    best = [choice.point for own in compared for choice in own.choices]
+    names = design_names([result.points[index] for index in best if index is not None])
     found = []
-    for environments in groups.values():
+    for environments, own in zip(groups.values(), compared, strict=True):
         first = environments[0]
         if axis is None or axis not in first.settings:
             name = first.name if len(result.environments) > 1 else ""
-            own = Range("", "", names[first.chosen], _is_unsure(result, first))
-            found.append(Recommendation(name, "", (own,)))
+            (choice,) = own.choices
+            only = Range("", "", names[choice.point], choice.unsure)
+            found.append(Recommendation(name, "", (only,)))
             continue
         where = words({path: v for path, v in first.settings.items() if path != axis})
-        ranges = tuple(_ranges(result, environments, axis, names))
-        found.append(Recommendation(where, axis.partition(".")[2].replace(".", " "), ranges))
+        ranges = tuple(_ranges(environments, own.choices, axis, names))
+        label = axis.partition(".")[2].replace(".", " ")
+        found.append(Recommendation(where, label, ranges, own.designs, own.others))
     return tuple(found)
 
 
-def design_names(result: StudyResult) -> dict[int | None, str]:
-    """Name the chosen points by what tells their designs apart.
+@dataclass(frozen=True)
+class _Choice:
+    """A point's index, or None, and whether other designs can't be told from it."""
+
+    point: int | None
+    unsure: bool
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """The choice in each of some environments, among the designs that were run in all of them."""
+
+    choices: tuple[_Choice, ...]
+    designs: int
+    others: int
+
+
+def _compare(result: StudyResult, environments: Sequence[Environment]) -> _Compared:
+    keys = {
+        index: result.points[index].scenario.model_dump_json(exclude=_NO_DESIGN)
+        for environment in environments
+        for index in environment.indices
+    }
+    run = [{keys[index] for index in environment.indices} for environment in environments]
+    common = set.intersection(*run)
+    compared = common or set.union(*run)
+    objectives = result.scenario_file.scenario.objectives
+    choices = []
+    for environment in environments:
+        points = [
+            result.points[index]
+            for index in environment.indices
+            if keys[index] in compared and result.points[index].feasible
+        ]
+        best = best_of(costs_of([point.selection_metrics() for point in points], objectives))
+        if best is None:
+            choices.append(_Choice(None, False))
+            continue
+        tied = tied_with(points, best, objectives)
+        own = keys[points[best].index]
+        rivals = {keys[point.index] for point, is_tied in zip(points, tied, strict=True) if is_tied}
+        choices.append(_Choice(points[best].index, bool(rivals - {own})))
+    return _Compared(tuple(choices), len(common), len(set.union(*run) - common))
+
+
+def design_names(chosen: Sequence[PointResult]) -> dict[int | None, str]:
+    """Name chosen points by what tells their designs apart.
 
     Parameters
     ----------
-    result
-        The study.
+    chosen
+        The points.
 
     Returns
     -------
@@ -131,11 +201,6 @@ def design_names(result: StudyResult) -> dict[int | None, str]:
         From a chosen point's index to its name, such as ``edge`` where only the cut differs, or
         ``cut edge, ratio 0.5``; from None to what is said where nothing is chosen.
     """
-    chosen = [
-        result.points[environment.chosen]
-        for environment in result.environments
-        if environment.chosen is not None
-    ]
     designs = {point.index: _design(point) for point in chosen}
     paths = dict.fromkeys(path for own in designs.values() for path in own)
     # What a design lacks altogether, such as a codec on the edge, follows from something else.
@@ -156,9 +221,8 @@ def design_names(result: StudyResult) -> dict[int | None, str]:
 
 
 def _design(point: PointResult) -> dict[str, Any]:
-    """Give what a designer chose: the operating point, and the rest of the system."""
-    others = {*MODEL_SECTIONS, *ENVIRONMENT, "name", "sweep", "objectives", "constraints"}
-    system = point.scenario.model_dump(mode="json", exclude=others)
+    """Return what a designer chose: the operating point, and the rest of the system."""
+    system = point.scenario.model_dump(mode="json", exclude={*MODEL_SECTIONS, *_NO_DESIGN})
     return flattened(point.profile.operating_point) | flattened(system)
 
 
@@ -174,20 +238,20 @@ def _axis(environments: Sequence[Environment]) -> str | None:
 
 
 def _ranges(
-    result: StudyResult,
     environments: Sequence[Environment],
+    choices: Sequence[_Choice],
     axis: str,
-    names: dict[int | None, str],
+    names: Mapping[int | None, str],
 ) -> Iterator[Range]:
-    ordered = sorted(environments, key=lambda own: leading_number(own.settings[axis]))
-    for design, run in groupby(ordered, key=lambda own: names[own.chosen]):
+    pairs = [
+        (environment.settings[axis], choice)
+        for environment, choice in zip(environments, choices, strict=True)
+    ]
+    ordered = sorted(pairs, key=lambda pair: leading_number(pair[0]))
+    for design, run in groupby(ordered, key=lambda pair: names[pair[1].point]):
         own = list(run)
-        first, last = (value_text(axis, end.settings[axis]) for end in (own[0], own[-1]))
-        yield Range(first, last, design, any(_is_unsure(result, place) for place in own))
-
-
-def _is_unsure(result: StudyResult, environment: Environment) -> bool:
-    return any(result.points[index].tied for index in environment.indices)
+        first, last = (value_text(axis, end[0]) for end in (own[0], own[-1]))
+        yield Range(first, last, design, any(choice.unsure for _, choice in own))
 
 
 def _said(own: Range) -> str:

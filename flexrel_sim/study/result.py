@@ -138,6 +138,12 @@ class StudyResult:
         index = self.headline.chosen
         return None if index is None else self.points[index]
 
+    @property
+    def choices(self) -> tuple[PointResult, ...]:
+        """The points to take in all environments; one that has none is left out."""
+        chosen = (environment.chosen for environment in self.environments)
+        return tuple(self.points[index] for index in chosen if index is not None)
+
     def points_of(self, environment: Environment) -> tuple[PointResult, ...]:
         """Give the points that meet an environment."""
         return tuple(self.points[index] for index in environment.indices)

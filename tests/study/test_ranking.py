@@ -138,6 +138,29 @@ def test_values_are_ordered_by_what_they_mean_and_other_settings_have_a_line_eac
     ]
 
 
+def test_only_designs_that_were_run_everywhere_are_compared_along_an_axis(tmp_path: Path) -> None:
+    # More designs at one rate, and the best of them wins there for no better reason.
+    sweep = (
+        "sweep: [{split.cut: [server, edge], pruning.ratio: [0.5, 0.9]},"
+        " {split.cut: [server, edge], link.uplink: [0.5 Mbit/s, 4 Mbit/s]}]\n"
+    )
+
+    def latency(values: dict[str, Any]) -> list[float]:
+        quick = 0.5 if values.get("pruning.ratio") == 0.9 else 1.0
+        return spread(quick * (1.0 if values["split.cut"] == "edge" else 2.0))
+
+    base = LINK + "pruning: {ratio: 0.5}\n"
+    result = study(tmp_path, sweep, latency, base=base)
+    assert result.chosen is not None
+    assert result.chosen.values["pruning.ratio"] == 0.9
+    (found,) = recommend(result)
+    assert (found.compared, found.others) == (2, 2)
+    assert str(found) == (
+        "uplink 0.5 Mbit/s to 4 Mbit/s: edge (of the 2 designs run at all of these values;"
+        " 2 more were run at some of them only)"
+    )
+
+
 def test_an_environment_without_a_feasible_point_says_so(tmp_path: Path) -> None:
     text = CUTS + "constraints: {latency_p95_s: '<= 150 ms'}\n"
     result = study(tmp_path, text, by_bandwidth)
