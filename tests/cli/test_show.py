@@ -54,3 +54,12 @@ def test_the_choice_names_its_objective_and_whose_accuracy_it_saw(workspace, cap
     assert told in both
     alone = shown({"uplink_bytes": "min"})
     assert "→ chosen by payload per request. Its time" in alone
+
+
+def test_a_study_of_environments_says_what_to_use_where_and_explains_its_sign(workspace, capsys):
+    show_run(flexrel_sim.run(workspace / "study.yaml", "out", workers=1))
+    shown = capsys.readouterr().out
+    lines = [line for line in shown.splitlines() if line.startswith("use       ")]
+    assert lines
+    sign = "(≈): at 95 %, other points there can't be told from the choice"
+    assert any("(≈)" in line for line in lines) == (sign in shown)

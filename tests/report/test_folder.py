@@ -203,7 +203,7 @@ def test_a_users_file_that_comes_while_a_run_works_stays_and_so_do_the_new_resul
             before.update(content(target))
 
     before = {}
-    with pytest.raises(InputError, match=f"has got '{name}' while .* the new results are in (.*)"):
+    with pytest.raises(InputError, match=f"'{name}' appeared while .* the new results are in (.*)"):
         working()
     aside = target.with_name("out-2") if target.with_name("out-2").exists() else target / "out-2"
     assert (aside / MARK).read_text() == "newest"
