@@ -311,7 +311,7 @@ def test_classes_that_differ_need_fewer_samples(
         point = PointResult(0, {}, given.scenario, profile, Unstable("edge", {"edge": 2.0}, 1.0))
         return judge(point, "accuracy", constraint)
 
-    some = judged(60 * len(recalls) // 2)
+    some = judged(60 * len(recalls))
     assert some.verdict == "unsure"
     assert some.needed is not None
     # Of twelve samples of each class, whole ones have these recalls.
