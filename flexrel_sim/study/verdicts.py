@@ -107,8 +107,7 @@ def judge(point: PointResult, name: str, constraint: Constraint) -> Verdict:
 
 
 def _verdict(constraint: Constraint, found: Estimate, samples: int, of: str) -> Verdict:
-    rising = constraint.relation == ">="
-    slack = found.value - constraint.bound if rising else constraint.bound - found.value
+    rising, slack = constraint.relation == ">=", constraint.slack(found.value)
     doubt = found.value - found.low if rising else found.high - found.value
     # A margin is met where it is met but for rounding: 0.95 keeps 0.96 - 0.01.
     if slack < -_ROUNDING:
