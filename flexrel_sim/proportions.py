@@ -8,7 +8,13 @@ from scipy.special import betaincinv, ndtri
 
 from flexrel_sim.statistics import Estimate, wilson_bounds
 
-__all__ = ["lowest_bounds", "lowest_interval", "mean_interval", "stratified_interval"]
+__all__ = [
+    "lowest_bounds",
+    "lowest_interval",
+    "mean_interval",
+    "needed_size",
+    "stratified_interval",
+]
 
 # As how many samples the overall proportion counts in what is known of a stratum: as many as
 # Agresti and Coull add. Without it, a stratum of a few samples seems never to vary.
@@ -45,14 +51,51 @@ def stratified_interval(successes: ArrayLike, trials: ArrayLike, level: float = 
     from survey data*, Survey Methodology 24, 1998, for the effective sample size.
     """
     right, count = _strata(successes, trials)
-    total = count.sum()
-    share = float(right.sum() / total)
-    borrowed = (right + _BORROWED * share) / (count + _BORROWED)
-    within = float((count * borrowed * (1 - borrowed)).sum()) / total
-    # Where all agree nothing varies within, and nothing between.
-    size = total * share * (1 - share) / within if within else total
+    share = float(right.sum() / count.sum())
+    size = _effective_size(right, count)
     low, high = wilson_bounds(share * size, size, _normal(level))
     return Estimate(share, float(low), float(high))
+
+
+def needed_size(successes: ArrayLike, trials: ArrayLike, bound: float, level: float = 0.95) -> int:
+    """Give the samples whose stratified interval would leave a bound out, were all shares as found.
+
+    Parameters
+    ----------
+    successes, trials
+        As in `stratified_interval`.
+    bound
+        What the interval is not to hold; another value than the observed proportion.
+    level
+        Coverage of the interval.
+
+    Returns
+    -------
+    int
+        The least number of samples, in the same strata.
+
+    Raises
+    ------
+    ValueError
+        As in `stratified_interval`.
+    """
+    right, count = _strata(successes, trials)
+    total = float(count.sum())
+    slack = float(right.sum() / total) - bound
+    # Wilson's bound is where the score test with the supposed variance turns.
+    plain = _normal(level) ** 2 * bound * (1 - bound) / slack**2
+
+    def shown(samples: int) -> bool:
+        return _effective_size(right * samples / total, count * samples / total) >= plain
+
+    enough = 1
+    while not shown(enough):
+        enough *= 2
+    few = enough // 2
+    while enough - few > 1:
+        middle = (few + enough) // 2
+        few, enough = (few, middle) if shown(middle) else (middle, enough)
+    return enough
 
 
 def mean_interval(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> Estimate:
@@ -140,6 +183,16 @@ def lowest_bounds(
     low = betaincinv(np.maximum(right, 1), count - right + 1, 1 - one_sided)
     high = betaincinv(right + 1, np.maximum(count - right, 1), one_sided ** (1 / count.size))
     return np.where(right > 0, low, 0.0), np.where(right < count, high, 1.0)
+
+
+def _effective_size(right: NDArray[np.float64], count: NDArray[np.float64]) -> float:
+    """Give the size of the plain sample that has the stratified one's variance."""
+    total = float(count.sum())
+    share = float(right.sum() / total)
+    borrowed = (right + _BORROWED * share) / (count + _BORROWED)
+    within = float((count * borrowed * (1 - borrowed)).sum()) / total
+    # Where all agree nothing varies within, and nothing between.
+    return total * share * (1 - share) / within if within else total
 
 
 def _normal(level: float) -> float:

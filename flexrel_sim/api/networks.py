@@ -14,15 +14,16 @@ from flexrel_sim.networks import consent_to
 from flexrel_sim.report import result_folder
 from flexrel_sim.scenario import Point, Scenario, ScenarioFile, load_scenario
 from flexrel_sim.study import check_all
-from flexrel_sim.study.accuracy_warnings import worth_warnings
+from flexrel_sim.study.accuracy_warnings import own_worth_warnings, worth_warnings
 
 if TYPE_CHECKING:
+    from flexrel_sim.errors import Fault
     from flexrel_sim.export import Told
     from flexrel_sim.measure.shipping import Shipped
     from flexrel_sim.networks.bottleneck_card import BottleneckCard, BottleneckTraining
     from flexrel_sim.placement import CutTable
 
-__all__ = ["Cuts", "cuts", "export", "prune", "train_bottleneck"]
+__all__ = ["Cuts", "TrainedBottleneck", "cuts", "export", "prune", "train_bottleneck"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,22 @@ class Cuts:
 
     table: CutTable
     pictures: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class TrainedBottleneck:
+    """A learned bottleneck.
+
+    Parameters
+    ----------
+    card
+        What was written.
+    warnings
+        What is right and perhaps not meant.
+    """
+
+    card: BottleneckCard
+    warnings: tuple[Fault, ...]
 
 
 def prune(
@@ -120,7 +137,7 @@ def export(
     Returns
     -------
     Told
-        What the model card says.
+        What the model card says, and warnings.
 
     Raises
     ------
@@ -133,11 +150,13 @@ def export(
     """
     scenario_file = load_scenario(Path(file), overrides)
     own = _own_point(scenario_file, scenario_file.scenario)
-    spec = check_all(own, consent_to(allow_factory)).specs[0]
+    checked = check_all(own, consent_to(allow_factory))
     from flexrel_sim.export import CARD_NAME, write_export  # noqa: PLC0415 - as above
 
     with result_folder(Path(output), CARD_NAME) as folder:
-        return write_export(spec, folder)
+        told = write_export(checked.specs[0], folder)
+    doubted = own_worth_warnings(told.recalls, partial(own.fault, own.points[0]))
+    return replace(told, warnings=(*checked.warnings, *doubted))
 
 
 def train_bottleneck(  # noqa: PLR0913 - one per option of the command
@@ -149,7 +168,7 @@ def train_bottleneck(  # noqa: PLR0913 - one per option of the command
     allow_factory: Iterable[str] = (),
     *,
     force: bool = False,
-) -> BottleneckCard:
+) -> TrainedBottleneck:
     """Train an encoder and a decoder for a scenario's pruned network and cut.
 
     Parameters
@@ -171,8 +190,8 @@ def train_bottleneck(  # noqa: PLR0913 - one per option of the command
 
     Returns
     -------
-    BottleneckCard
-        What was written.
+    TrainedBottleneck
+        The card that was written, and warnings.
 
     Raises
     ------
@@ -188,10 +207,12 @@ def train_bottleneck(  # noqa: PLR0913 - one per option of the command
     scenario = scenario_file.scenario
     split = scenario.split.model_copy(update={"bottleneck": None})
     own = _own_point(scenario_file, scenario.model_copy(update={"split": split}))
-    spec = check_all(own, consent_to(allow_factory)).specs[0]
+    checked = check_all(own, consent_to(allow_factory))
     from flexrel_sim.measure.bottleneck import make_bottleneck  # noqa: PLC0415 - as above
 
-    return make_bottleneck(spec, Path(output), size, recipe, after_epoch, force=force)
+    spec = checked.specs[0]
+    card = make_bottleneck(spec, Path(output), size, recipe, after_epoch, force=force)
+    return TrainedBottleneck(card, tuple(checked.warnings))
 
 
 def cuts(

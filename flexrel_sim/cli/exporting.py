@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from flexrel_sim.cli.consent import allow_factory_option
+from flexrel_sim.cli.warning import warn
 
 __all__ = ["export"]
 
@@ -37,9 +38,8 @@ def export(
 
     overrides = dict(parse_override(text) for text in settings)
     told = api.export(file, output, overrides, allow_factory)
+    warn(told.warnings)
     accuracy = told.accuracy
-    if not told.recalls.is_informed:
-        click.echo(f"warning: the {told.recalls.worth}", err=True)
     interval = f"[{accuracy.low:.4f}, {accuracy.high:.4f}]"
     click.echo(f"accuracy  {accuracy.value:.4f} {interval}")
     click.echo(f"payload   {told.payload_bytes:,.1f} B in the mean")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flexrel_sim.cli.warning import warn
+
 if TYPE_CHECKING:
     from flexrel_sim.links.resolve import ResolvedLink
 
@@ -62,8 +64,7 @@ def link(  # noqa: PLR0913, PLR0917 - one per option of the command
     demand_free(files if output is None else [output, *files], force=force)
     section = load_link(file, dict(parse_override(text) for text in settings))
     resolved = resolve(section, file.parent)
-    for warning in resolved.warnings:
-        click.echo(f"warning: {warning}", err=True)
+    warn(resolved.warnings)
     capacities = (resolved.uplink.capacity, resolved.downlink.capacity)
     duration_s = max(map(duration_of, capacities)) if duration is None else _seconds(duration)
     _show_rates(resolved, duration_s, section.medium)

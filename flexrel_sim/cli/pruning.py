@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flexrel_sim.cli.consent import allow_factory_option
+from flexrel_sim.cli.warning import warn
 
 if TYPE_CHECKING:
     from flexrel_sim.measure.shipping import Shipped
@@ -80,8 +81,7 @@ def compare(
 
 
 def _show(shipped: Shipped) -> None:
-    for warning in shipped.warnings:
-        click.echo(f"warning: {warning}", err=True)
+    warn(shipped.warnings)
     before, after = shipped.before, shipped.after
     click.echo(f"{'':10}{'before':>24}{'after':>24}{'kept':>9}")
     accuracies = [

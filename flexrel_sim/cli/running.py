@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from flexrel_sim.cli.consent import allow_factory_option
+from flexrel_sim.cli.warning import warn
 
 if TYPE_CHECKING:
     from flexrel_sim.api import Run
@@ -103,8 +104,7 @@ def _show(finished: Run, *, as_json: bool) -> None:
     from flexrel_sim.cli.show import show_run
     from flexrel_sim.report import summary_data
 
-    for warning in finished.result.warnings:
-        click.echo(f"warning: {warning}", err=True)
+    warn(finished.result.warnings)
     if as_json:
         data = {**summary_data(finished.result), "folder": str(finished.folder)}
         click.echo(json.dumps(data, ensure_ascii=False))

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from flexrel_sim.cli.warning import warn
+
 __all__ = ["schema", "validate"]
 
 
@@ -61,8 +63,7 @@ def _checked(file: Path, overrides: dict[str, Any]) -> tuple[int, str]:
         checked = check_all(scenario_file, need_data=False)
         warnings = [*checked.warnings, *system_warnings(scenario_file)]
         count, what = len(scenario_file.points), "point"
-    for warning in dict.fromkeys(str(warning) for warning in warnings):
-        click.echo(f"warning: {warning}", err=True)
+    warn(warnings)
     return count, what
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from flexrel_sim.cli.consent import allow_factory_option
+from flexrel_sim.cli.warning import warn
 
 __all__ = ["train", "train_bottleneck"]
 
@@ -54,8 +55,9 @@ def train(card: Path, force: bool, allow_factory: tuple[str, ...]) -> None:
     dataset = training_dataset(card_file)
     outputs = card_file.card.architecture.classes
     if dataset.classes < outputs:
-        rule = f"warning: {card}: {dataset.name!r} has labels below {dataset.classes} only, and the"
-        click.echo(f"{rule} network {outputs} outputs; the others learn nothing", err=True)
+        rule = f"{dataset.name!r} has labels below {dataset.classes} only; the others learn nothing"
+        remedy = "leave it where they are meant to come later, or lower it"
+        warn([card_file.fault("architecture.classes", rule, outputs, remedy)])
     trained = train_network(
         card_file.card,
         dataset,
@@ -126,7 +128,7 @@ def train_bottleneck(  # noqa: PLR0913, PLR0917 - one per option of the command
     from flexrel_sim import api
     from flexrel_sim.networks.bottleneck_card import BottleneckTraining
 
-    card = api.train_bottleneck(
+    trained = api.train_bottleneck(
         scenario,
         file,
         (channels, stride),
@@ -135,7 +137,8 @@ def train_bottleneck(  # noqa: PLR0913, PLR0917 - one per option of the command
         allow_factory,
         force=force,
     )
-    record = card.checkpoint
+    warn(trained.warnings)
+    record = trained.card.checkpoint
     accuracy, samples = record.held_out_accuracy, record.held_out_samples
     click.echo(f"accuracy {accuracy:.4f} on {samples} held-out samples")
     click.echo(f"{file}: written, with {record.file}")

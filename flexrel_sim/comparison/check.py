@@ -17,6 +17,7 @@ from flexrel_sim.errors import (
     ScenarioError,
 )
 from flexrel_sim.measure.data_check import data_faults, unseen_class_faults
+from flexrel_sim.measure.factory_check import NETWORK_UNSEEN, unseen_network
 from flexrel_sim.measure.pruning_check import Tell, network_faults, pruning_faults
 from flexrel_sim.networks import (
     CardFile,
@@ -188,12 +189,9 @@ def _is_known(card_file: CardFile) -> bool:
 
 
 def _unseen_warning(card_file: CardFile, key: KeyPath, source: YamlSource) -> Fault:
-    factory = getattr(card_file.card.architecture, "factory", None)
-    rule = (
-        "has a factory, which is code and is not run to check it; not checked: that it gives a"
-        " network for these images and classes, the layers that pruning names, what tracks keep"
-    )
-    return source.fault(key, rule, factory, "'flexrel-sim compare' checks it before it starts")
+    not_checked = (NETWORK_UNSEEN, "the layers that pruning names", "what tracks keep")
+    told = unseen_network(card_file, source.file.parent, not_checked, "'flexrel-sim compare'")
+    return source.fault(key, *told)
 
 
 def _entry_teller(entry_at: int, source: YamlSource) -> Tell:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from flexrel_sim.accuracy import ACCURACY_FIGURES, Recalls, confusion
 from flexrel_sim.codec import AnyCodec, ChannelCodec
+from flexrel_sim.errors import Fault
 from flexrel_sim.partition import EDGE, SERVER
 from flexrel_sim.statistics import Estimate
 from flexrel_sim.version import __version__
@@ -49,6 +50,8 @@ class Told:
         The scenario's model sections, resolved.
     packages
         Packages that the scripts need.
+    warnings
+        What is right and perhaps not meant.
     """
 
     network: str
@@ -65,6 +68,7 @@ class Told:
     weights: tuple[int, int]
     operating_point: dict[str, Any]
     packages: tuple[str, ...]
+    warnings: tuple[Fault, ...] = ()
 
     @cached_property
     def recalls(self) -> Recalls:

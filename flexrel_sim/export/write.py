@@ -11,7 +11,6 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from flexrel_sim.checksums import write_sums
 from flexrel_sim.errors import WorkError
 from flexrel_sim.export.card import Told, card_text, codec_json
 from flexrel_sim.export.files import demand_onnx, exported, largest_difference
@@ -41,7 +40,8 @@ def write_export(spec: MeasureSpec, folder: Path) -> Told:
     spec
         The operating point.
     folder
-        An empty folder, which gets all files.
+        An empty folder, which gets all files; `result_folder` records their sums, without which
+        the scripts refuse to run.
 
     Returns
     -------
@@ -70,7 +70,6 @@ def write_export(spec: MeasureSpec, folder: Path) -> Told:
     versions = {name: version(name) for name in ("torch", "onnx", "onnxscript", "onnxruntime")}
     provenance = {"versions": {"flexrel_sim": __version__} | versions, "from": spec.provenance}
     (folder / "provenance.json").write_text(json.dumps(provenance, indent=1) + "\n")
-    write_sums(folder)
     return told
 
 

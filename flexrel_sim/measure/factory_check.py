@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from flexrel_sim.errors import Fault
 from flexrel_sim.measure.pruning_check import Tell
@@ -10,7 +12,9 @@ from flexrel_sim.measure.spec import BEST
 from flexrel_sim.networks import CONSENT_VARIABLE, CardFile, consent_to
 from flexrel_sim.scenario import Scenario
 
-__all__ = ["unseen_warning"]
+__all__ = ["NETWORK_UNSEEN", "unseen_network", "unseen_warning"]
+
+NETWORK_UNSEEN: Final = "that it gives a network for these images and classes"
 
 
 def unseen_warning(scenario: Scenario, card_file: CardFile, folder: Path, tell: Tell) -> Fault:
@@ -32,21 +36,43 @@ def unseen_warning(scenario: Scenario, card_file: CardFile, folder: Path, tell: 
     Fault
         A warning.
     """
+    rule, factory, remedy = unseen_network(card_file, folder, _not_checked(scenario), "a run")
+    return tell("model.network", rule, factory, remedy)
+
+
+def unseen_network(
+    card_file: CardFile, folder: Path, not_checked: Sequence[str], who: str
+) -> tuple[str, str, str]:
+    """Give the rule, the value and the remedy of such a warning.
+
+    Parameters
+    ----------
+    card_file
+        As in `unseen_warning`.
+    folder
+        Of the file that names the card.
+    not_checked
+        What hangs on the network.
+    who
+        Checks it, and needs consent for that.
+    """
     factory = getattr(card_file.card.architecture, "factory", "")
     module = factory.partition(":")[0]
-    not_checked = ", ".join(_not_checked(scenario))
-    rule = f"has a factory, which is code and is not run to check it; not checked: {not_checked}"
+    rule = (
+        "has a factory, which is code and is not run to check it; not checked:"
+        f" {', '.join(not_checked)}"
+    )
     consent = consent_to().beside(folder).beside(card_file.file.parent)
-    remedy = "a run checks it before it measures"
+    remedy = f"{who} checks it before it measures"
     if not consent.covers(module):
-        remedy = f"a run needs --allow-factory {module}, or {CONSENT_VARIABLE}, and checks it then"
-    return tell("model.network", rule, factory, remedy)
+        remedy = f"{who} needs --allow-factory {module}, or {CONSENT_VARIABLE}, and checks it then"
+    return rule, factory, remedy
 
 
 def _not_checked(scenario: Scenario) -> list[str]:
     """List what hangs on the network's layers and operations."""
     pruning, split = scenario.pruning, scenario.split
-    found = ["that it gives a network for these images and classes, which its checkpoint fits"]
+    found = [f"{NETWORK_UNSEEN}, which its checkpoint fits"]
     if split.cut not in ("server", "edge", BEST):
         found.append(f"split.cut {split.cut!r}")
     if split.bottleneck is not None:

@@ -102,10 +102,6 @@ class Problem:
                     found[reader].add(value.source)
         return tuple(frozenset(sources) for sources in found)
 
-    def is_closed(self, head: AbstractSet[int]) -> bool:
-        """Tell whether all that a head reads is in it: nothing goes back to the edge."""
-        return all(self.needs[operation] <= head for operation in head)
-
     def stages_s(self, head: AbstractSet[int]) -> tuple[float, float, float, float]:
         """Give the times of edge, uplink, server and downlink if these operations are the head."""
         edge_s = sum(self.edge_s[operation] for operation in sorted(head))

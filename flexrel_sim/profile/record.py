@@ -29,11 +29,15 @@ SAMPLE_ARRAYS: Final = (
 )
 """Fields of a profile that are arrays over samples."""
 
-_STRICT: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+STRICT: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+"""Of all that a stored profile holds."""
+
+COUNT_MAX: Final = 10**15
+"""Largest count: sums of them are exact."""
 
 # Types say what a stored profile may hold; `flexrel_sim.profile.schema` refuses all else.
 
-Count = Annotated[int, Field(ge=0, le=10**15)]
+Count = Annotated[int, Field(ge=0, le=COUNT_MAX)]
 """Operations, weights or bytes: sums of them are exact."""
 
 Shape = Annotated[tuple[Annotated[int, Field(ge=1, le=10**9)], ...], Field(max_length=10)]
@@ -69,7 +73,7 @@ class Layer:
         Shape of its output, without the batch.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     name: Name
     kind: Name
@@ -111,7 +115,7 @@ class Calibration:
         What `delta: auto` tried and chose.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     samples: Count = 0
     forward_passes: Annotated[float, Field(ge=0, le=1e9)] = 0.0
@@ -143,7 +147,7 @@ class CodecCost:
         Level of zstd; 0 for others.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     name: Annotated[str, Field(max_length=1000)] = ""
     encode_traffic_bytes: Count = 0
@@ -224,11 +228,6 @@ class Profile:
     def correct(self) -> NDArray[np.bool_]:
         """Whether each test sample is answered correctly, shape ``(test,)``."""
         return _agree(self.predicted, self.labels)
-
-    @property
-    def dense_correct(self) -> NDArray[np.bool_]:
-        """Whether the dense network answers each test sample correctly, shape ``(test,)``."""
-        return _agree(self.dense_predicted, self.labels)
 
     @property
     def validation_correct(self) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from flexrel_sim.profile.record import SAMPLE_ARRAYS, Profile
+from flexrel_sim.profile.record import COUNT_MAX, SAMPLE_ARRAYS, STRICT, Profile
 from flexrel_sim.scenario import Section
 from flexrel_sim.scenario.data_sections import Balance
 from flexrel_sim.scenario.schema import (
@@ -35,10 +35,6 @@ SchemaFault = tuple[str, str, object]
 """Path of a field, the rule that it breaks, and its value."""
 
 _LOGIT_BYTES: Final = 4
-
-_PAYLOAD_MAX_BYTES: Final = 10**15
-
-_STRICT: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class _Split(SplitSection):
@@ -129,7 +125,7 @@ def _stored() -> type[BaseModel]:
         for field in dataclasses.fields(Profile)
         if field.name not in SAMPLE_ARRAYS
     }
-    return create_model("Stored", __config__=_STRICT, **fields)
+    return create_model("Stored", __config__=STRICT, **fields)
 
 
 def _validated(
@@ -184,7 +180,7 @@ def _sample_faults(profile: Profile) -> Iterator[SchemaFault]:
         first = "validation_labels" if name.startswith("validation") else "payload_bytes"
         if array.size != (count := getattr(profile, first).size):
             yield name, f"must be of as many samples as {first!r}, {count}", array.size
-        most = _PAYLOAD_MAX_BYTES if name == "payload_bytes" else classes - 1
+        most = COUNT_MAX if name == "payload_bytes" else classes - 1
         wrong = (array < 0) | (array > most)
         if wrong.any():
             place = int(np.argmax(wrong))

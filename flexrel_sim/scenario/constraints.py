@@ -107,9 +107,9 @@ class Constraint(Section):
         sign = "-" if self.bound < 0 else "+"
         return f"{self.relation} dense" + (f" {sign} {abs(self.bound)!r}" if self.bound else "")
 
-    def holds(self, value: float) -> bool:
-        """Tell whether a value, or its difference from the dense network's, keeps the bound."""
-        return value <= self.bound if self.relation == "<=" else value >= self.bound
+    def slack(self, value: float) -> float:
+        """Give how far a value, or its difference from the dense one's, is within the bound."""
+        return self.bound - value if self.relation == "<=" else value - self.bound
 
     def __str__(self) -> str:
         """Give it as it is written."""

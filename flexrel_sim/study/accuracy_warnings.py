@@ -13,7 +13,7 @@ from flexrel_sim.profile import Profile
 from flexrel_sim.scenario import Scenario, ScenarioFile
 from flexrel_sim.study.result import PointResult
 
-__all__ = ["accuracy_warnings", "worth_warnings"]
+__all__ = ["accuracy_warnings", "own_worth_warnings", "worth_warnings"]
 
 _PRUNE_LESS = "prune less, or encode more finely"
 
@@ -82,6 +82,12 @@ def worth_warnings(dense: Recalls, own: Recalls, tell: Tell) -> list[Fault]:
     if not dense.is_informed:
         return [_dense_warning(dense, tell)]
     return [] if own.is_informed else [tell("pruning", f"the {own.worth}", None, _PRUNE_LESS)]
+
+
+def own_worth_warnings(own: Recalls, tell: Tell) -> list[Fault]:
+    """Tell the same of one network of which nothing is known before it was pruned."""
+    remedy = "'flexrel-sim run' tells whether its data, or pruning and codec, are to blame"
+    return [] if own.is_informed else [tell("pruning", f"the {own.worth}", None, remedy)]
 
 
 def _dense_warning(recalls: Recalls, tell: Tell, path: str = "data") -> Fault:

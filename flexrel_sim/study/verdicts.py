@@ -11,6 +11,7 @@ from scipy.special import ndtri
 from flexrel_sim.accuracy import ACCURACY_FIGURES
 from flexrel_sim.paired import difference_interval, difference_statistic
 from flexrel_sim.profile import Profile
+from flexrel_sim.proportions import needed_size
 from flexrel_sim.scenario.constraints import Constraint
 from flexrel_sim.simulation import Summary
 from flexrel_sim.statistics import Estimate, mixed
@@ -106,8 +107,7 @@ def judge(point: PointResult, name: str, constraint: Constraint) -> Verdict:
 
 
 def _verdict(constraint: Constraint, found: Estimate, samples: int, of: str) -> Verdict:
-    rising = constraint.relation == ">="
-    slack = found.value - constraint.bound if rising else constraint.bound - found.value
+    rising, slack = constraint.relation == ">=", constraint.slack(found.value)
     doubt = found.value - found.low if rising else found.high - found.value
     # A margin is met where it is met but for rounding: 0.95 keeps 0.96 - 0.01.
     if slack < -_ROUNDING:
@@ -125,10 +125,11 @@ def _needed(point: PointResult, constraint: Constraint) -> int | None:
     if constraint.of_dense:
         # The statistic grows as the root of the samples.
         score = difference_statistic(*_discordant(profile), samples, bound)
-        return math.ceil(samples * (_Z / score) ** 2) if score > _ROUNDING else None
-    slack = point.validation_accuracy.value - bound
-    # Wilson's bound is where the score test with the supposed variance turns.
-    return math.ceil(_Z**2 * bound * (1 - bound) / slack**2) if slack > _ROUNDING else None
+        return math.ceil(samples * (_Z / score) ** 2) if abs(score) > _ROUNDING else None
+    if abs(point.validation_accuracy.value - bound) <= _ROUNDING:
+        return None
+    recalls = profile.validation_recalls
+    return needed_size(recalls.right, recalls.samples, bound)
 
 
 def _mixed_difference(point: PointResult) -> Estimate:

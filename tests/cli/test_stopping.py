@@ -115,7 +115,7 @@ def test_a_signal_ends_a_run_with_a_line_130_or_143_and_the_earlier_result(
     assert (process.returncode, stdout) == (128 + number, "")
     assert (workspace / "out" / "summary.json").read_bytes() == earlier
     assert not list(workspace.glob(".out*"))
-    assert eventually(lambda: not members(process.pid), 5)
+    assert eventually(lambda: not members(process.pid))
 
 
 def test_no_worker_outlives_a_killed_parent_and_the_next_run_cleans_up(python, workspace, earlier):
@@ -124,7 +124,7 @@ def test_no_worker_outlives_a_killed_parent_and_the_next_run_cleans_up(python, w
     time.sleep(1.5)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
-    assert eventually(lambda: not members(process.pid), 5)
+    assert eventually(lambda: not members(process.pid))
     assert (workspace / ".out.partial").exists()
     assert (workspace / "out" / "summary.json").read_bytes() == earlier
     assert call("run", "two.yaml", "-o", "out", "--workers", 1).exit_code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,10 @@ def test_outputs_that_the_data_have_no_class_for_are_told_and_trained_with(
     )
     result = call("train", "wide.yaml")
     assert result.exit_code == 0, result.output
-    assert "'digits' has labels below 10 only, and the network 12 outputs" in result.stderr
+    told = (
+        "architecture.classes: 'digits' has labels below 10 only; the others learn nothing, got 12"
+    )
+    assert re.search(rf"^warning: wide.yaml:\d+: {told}; ", result.stderr, re.MULTILINE)
 
 
 def test_a_bottleneck_is_trained_on_the_users_own_images_as_the_network_was(

@@ -25,7 +25,7 @@ from flexrel_sim.accuracy import confusion
 from flexrel_sim.cli import app
 from flexrel_sim.codec import Codec, ImageCodec
 from flexrel_sim.errors import InputError, WorkError
-from flexrel_sim.export import Told, files, write_export
+from flexrel_sim.export import CARD_NAME, Told, files, write_export
 from flexrel_sim.export.files import exported, largest_difference
 from flexrel_sim.measure import MeasureSpec
 from flexrel_sim.measure.bottleneck import make_bottleneck
@@ -33,6 +33,7 @@ from flexrel_sim.measure.network import measure_network, ready
 from flexrel_sim.networks import CardFile, load_card
 from flexrel_sim.networks.bottleneck_card import BottleneckTraining, load_bottleneck_card
 from flexrel_sim.partition import split_graph
+from flexrel_sim.report import result_folder
 from tests.measure.scenarios import spec_of
 from tests.measure.test_check import TEXT, residual
 
@@ -76,8 +77,8 @@ def command(script: Path, *words: object) -> subprocess.CompletedProcess[str]:
 
 def deploy(spec: MeasureSpec, place: Path) -> Deployed:
     folder = place / "export"
-    folder.mkdir()
-    told = write_export(spec, folder)
+    with result_folder(folder, CARD_NAME) as new:
+        told = write_export(spec, new)
     test = ready([spec]).samples.test
     np.save(place / "images.npy", test.images)
     if told.cut == "edge":
@@ -380,7 +381,10 @@ def test_the_scripts_load_nothing_that_is_not_in_the_sums(tiny: CardFile, tmp_pa
 
 def test_a_scenario_with_a_controller_exports_its_own_cut(folder: Path) -> None:
     options = "controller: {policy: ema, options: [{split.cut: server}, {split.cut: edge}]}\n"
-    (folder / "scenario.yaml").write_text(TEXT + options)
+    few = TEXT.replace("calibration: 30", "calibration: 5")
+    (folder / "scenario.yaml").write_text(few + options)
     told = api.export(folder / "scenario.yaml", folder / "out")
     assert told.cut == "pool1"
     assert (folder / "out" / "head.onnx").is_file()
+    # What `validate` warns of is told here, too.
+    assert any("data.calibration: shows 5 of the 10 classes" in str(one) for one in told.warnings)

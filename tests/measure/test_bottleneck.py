@@ -74,8 +74,12 @@ def test_the_command_trains_what_a_scenario_then_names(folder: Path) -> None:
     assert code == 2
     assert "narrow.safetensors: would be replaced; name another place, or add --force" in output
     assert (folder / "narrow.safetensors").read_bytes() == before
+    idle = named(UNPRUNED).replace("ratio: 0", "ratio: 0\n  criterion: magnitude\n  delta: 0.3")
+    (folder / "scenario.yaml").write_text(idle)
     code, output = command(*words, "--channels", 4, "--epochs", 2, "--force")
     assert code == 0, output
+    # What `validate` warns of is told here, too.
+    assert "pruning.delta: has no effect on criterion 'magnitude', got 0.3" in output
     assert (folder / "narrow.safetensors").read_bytes() != before
     (spec,) = checked(folder, named(UNPRUNED)).specs
     assert spec.bottleneck is not None

@@ -237,7 +237,6 @@ def test_what_is_right_follows_from_the_labels_and_the_answers() -> None:
         validation_dense_predicted=np.array([6, 6]),
     )
     assert profile.correct.tolist() == [True, False, True, False]
-    assert profile.dense_correct.tolist() == [True, True, False, False]
     assert profile.validation_correct.tolist() == [True, False]
     assert profile.validation_dense_correct.tolist() == [False, True]
 

@@ -63,7 +63,7 @@ def test_few_requests_are_warned_of_however_many_replications_they_are_spread_ov
     # The example, where means of quantiles covered in 75, 56 and 20 % of the runs.
     found = measured(0.7, (replications, 600), SEEDS)
     covers, doubted, errors = zip(*found["latency_p99_s", "ranks"], strict=True)
-    assert all(doubted) or replications == 30
+    assert all(doubted)
     assert np.mean(covers) > 0.86
     assert abs(np.mean(errors)) < 0.06
     covers, doubted, _ = zip(*found["latency_p50_s", "ranks"], strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flexrel_sim.scenario import load_scenario
-from flexrel_sim.simulation import Summary
+from flexrel_sim.scenario import SystemScenario, load_scenario
+from flexrel_sim.simulation import Summary, Unstable
 from flexrel_sim.simulation.doubts import Doubt
 from flexrel_sim.statistics import Estimate, t_interval
-from flexrel_sim.study import environments as environments_module
-from flexrel_sim.study import result as result_module
 from flexrel_sim.study.check import base_warnings
 from flexrel_sim.study.ranking import rank
 from flexrel_sim.study.recommendations import NONE, recommend
 from flexrel_sim.study.result import PointResult, StudyResult
+from flexrel_sim.study.verdicts import Verdict, judge
 from tests.builders import SCENARIO_YAML, make_profile, write_yaml
 
 REPLICATIONS = 5
@@ -200,15 +200,18 @@ def test_an_environment_is_serialised_once_per_point_however_many_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    key = environments_module.environment_key
+    written = SystemScenario.model_dump_json
 
-    def counted(scenario: Any) -> str:
-        asked.append(scenario)
-        return key(scenario)
+    def counted(scenario: SystemScenario, **options: Any) -> str:
+        # Whole points are, too, where equal ones are looked for.
+        if "include" in options:
+            asked.append(scenario)
+        return written(scenario, **options)
 
-    monkeypatch.setattr(result_module, "environment_key", counted)
+    monkeypatch.setattr(SystemScenario, "model_dump_json", counted)
     result = study(tmp_path, CUTS, by_bandwidth)
-    assert len(asked) == len(result.points)
+    # And once of the base, by which the headline is found.
+    assert len(asked) == len(result.points) + 1
 
 
 def test_points_that_cannot_be_told_from_the_choice_are_marked(tmp_path: Path) -> None:
@@ -296,6 +299,46 @@ def test_as_many_samples_as_are_said_to_be_needed_show_it_and_fewer_do_not(tmp_p
     assert "unsure: estimate 1 [0.839, 1] from 20 validation samples; about" in str(twenty)
     assert verdict(twenty.needed).verdict == "kept"
     assert verdict(twenty.needed - 1).verdict == "unsure"
+
+
+@pytest.mark.parametrize(
+    ("bound", "recalls"),
+    [(">= 0.925", [60] * 9 + [20]), (">= 0.61", [60, 30, 20, 40]), ("<= 0.79", [55, 20, 60, 50])],
+)
+def test_classes_that_differ_need_fewer_samples(
+    tmp_path: Path, bound: str, recalls: list[int]
+) -> None:
+    text = f"{LINK}constraints: {{accuracy: '{bound}'}}\n"
+    scenario_file = load_scenario(write_yaml(tmp_path, text))
+    constraint = scenario_file.scenario.constraints["accuracy"]
+
+    def judged(samples: int) -> Verdict:
+        """As many of each class as can be, and as many of them right."""
+        each = np.diff(np.linspace(0, samples, len(recalls) + 1).round()).astype(int)
+        labels = np.repeat(np.arange(each.size), each)
+        wrong = np.concatenate(
+            [
+                np.arange(count) >= round(count * right / 60)
+                for count, right in zip(each, recalls, strict=True)
+            ]
+        )
+        answers = np.where(wrong, (labels + 1) % each.size, labels)
+        profile = make_profile(
+            validation_labels=labels,
+            validation_predicted=answers,
+            validation_dense_predicted=labels,
+        )
+        (given,) = scenario_file.points
+        point = PointResult(0, {}, given.scenario, profile, Unstable("edge", {"edge": 2.0}, 1.0))
+        return judge(point, "accuracy", constraint)
+
+    some = judged(60 * len(recalls))
+    assert some.verdict == "unsure"
+    assert some.needed is not None
+    # Of twelve samples of each class, whole ones have these recalls.
+    step = 12 * len(recalls)
+    assert judged(math.ceil(some.needed / step) * step).verdict == "kept"
+    assert judged((some.needed - 1) // step * step).verdict == "unsure"
 
 
 def test_a_simulated_bound_is_judged_by_its_interval_and_in_its_unit(tmp_path: Path) -> None:
