@@ -44,6 +44,8 @@ class Verdict:
         or the estimate lies on the bound, where no number would.
     doubt
         Why the interval is not to be relied on; empty where it is.
+    rarest
+        Of a figure made of recalls, samples of the class that has the fewest.
     """
 
     verdict: Literal["kept", "unsure", "broken"]
@@ -53,6 +55,7 @@ class Verdict:
     of: str
     needed: int | None = None
     doubt: str = ""
+    rarest: int | None = None
 
     def __str__(self) -> str:
         """Say it in words: what was found, in how many samples, and how many would decide it."""
@@ -63,6 +66,8 @@ class Verdict:
             return told
         if self.doubt:
             return f"{told}; the interval is not reliable: {self.doubt}"
+        if self.rarest is not None:
+            return f"{told}, of which the rarest class has {self.rarest:,}"
         if self.needed is None:
             return f"{told}; the estimate lies on the bound, so more {self.of} may not decide it"
         return f"{told}; about {self.needed:,} would decide it"
@@ -91,7 +96,10 @@ def judge(point: PointResult, name: str, constraint: Constraint) -> Verdict:
     if name != "accuracy":
         found = point.selection_estimates()[name]
         if name in ACCURACY_FIGURES:
-            return _verdict(constraint, found, samples, "validation samples")
+            verdict = _verdict(constraint, found, samples, "validation samples")
+            # Recalls hang on the samples of a class: more of the others would decide nothing.
+            rarest = int(point.profile.validation_recalls.samples.min())
+            return replace(verdict, needed=None, rarest=rarest)
         replications = point.scenario.simulation.replications
         verdict = _verdict(constraint, found, replications, "replications")
         doubt = point.outcome.doubts.get(name) if isinstance(point.outcome, Summary) else None

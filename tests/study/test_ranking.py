@@ -374,3 +374,12 @@ def test_a_bound_of_a_recall_is_judged_by_validation_samples(tmp_path: Path) -> 
     own = point.verdicts["balanced_accuracy"]
     assert (own.samples, own.of) == (100, "validation samples")
     assert own.estimate.value == 1.0
+    assert own.verdict == "kept"
+
+
+def test_an_unsure_recall_tells_of_its_rarest_class_and_promises_no_number(tmp_path: Path) -> None:
+    text = "constraints: {worst_recall: '>= 0.94'}\n"
+    (point,) = study(tmp_path, text, lambda _: spread(0.1)).points
+    own = point.verdicts["worst_recall"]
+    assert (own.verdict, own.needed) == ("unsure", None)
+    assert str(own).endswith("from 100 validation samples, of which the rarest class has 100")
