@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any, Final
 
 import pint
@@ -28,6 +29,7 @@ __all__ = [
     "leading_number",
     "parse_in_unit",
     "parse_quantity",
+    "readable",
     "spaced",
     "spaced_quantities",
 ]
@@ -62,6 +64,12 @@ _QUANTITY: Final = re.compile(
     r"\s*(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
     r"\s*(?P<unit>[A-Za-zµμ_]*(?:\s*/\s*[A-Za-zµμ]+)?)\s*"
 )
+
+
+# No one writes kiloseconds, or thousandths of a bit.
+_ABOVE: Final = {0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
+_BELOW: Final = {0: "", -3: "m", -6: "µ", -9: "n"}
+_PREFIXES: Final = {"bit/s": _ABOVE, "B": _ABOVE, "J": _ABOVE, "s": _BELOW}
 
 
 @dataclass(frozen=True)
@@ -251,6 +259,34 @@ def leading_number(value: object) -> float:
     except pint.PintError:
         return math.nan
     return float(quantity.to_base_units().magnitude)
+
+
+def readable(text: str) -> str:
+    """Write a quantity in an SI unit with the prefix that people would give it.
+
+    Parameters
+    ----------
+    text
+        What `QuantityKind.show` wrote, such as ``"80000 bit/s"``.
+
+    Returns
+    -------
+    str
+        The same quantity exactly, from 1 to below 1000 of its unit where there is such a prefix;
+        any other text as it is.
+
+    >>> readable("80000 bit/s"), readable("0.15 s"), readable("90 s"), readable("5 /s")
+    ('80 kbit/s', '150 ms', '90 s', '5 /s')
+    """
+    match = _QUANTITY.fullmatch(text)
+    prefixes = _PREFIXES.get(match["unit"]) if match else None
+    if match is None or prefixes is None:
+        return text
+    number = Decimal(match["number"])
+    # Zero has no order of magnitude; beyond the prefixes the nearest one is taken.
+    power = number.adjusted() // 3 * 3 if number else 0
+    power = min(max(power, min(prefixes)), max(prefixes))
+    return f"{number.scaleb(-power).normalize():f} {prefixes[power]}{match['unit']}"
 
 
 def spaced_quantities(start: str, stop: str, steps: int, *, log: bool) -> list[str]:

@@ -18,6 +18,7 @@ from flexrel_sim.units import (
     QuantityKind,
     Seconds,
     parse_quantity,
+    readable,
     spaced,
     spaced_quantities,
 )
@@ -364,3 +365,37 @@ def test_energies_are_kept_in_joules(text: str, joules: float) -> None:
 def test_what_is_no_energy_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must be a quantity of energy with its unit"):
         parse_quantity(text, ENERGY)
+
+
+@given(st.sampled_from(KINDS), st.floats(1e-12, 1e14))
+def test_what_is_readable_is_the_same_quantity_without_an_exponent(
+    kind: QuantityKind, value: float
+) -> None:
+    assume(kind.smallest <= value <= kind.largest)
+    text = readable(kind.show(value))
+    assert "e" not in text.split(" ")[0].lower() or kind is EVENT_RATE
+    assert parse_quantity(text, kind) == pytest.approx(value, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("shown", "text"),
+    [
+        ("80000 bit/s", "80 kbit/s"),
+        ("999 bit/s", "999 bit/s"),
+        ("1000 bit/s", "1 kbit/s"),
+        ("0 bit/s", "0 bit/s"),
+        ("0.15 s", "150 ms"),
+        ("0 s", "0 s"),
+        ("3600 s", "3600 s"),
+        ("2e-05 s", "20 µs"),
+        ("1e-11 s", "0.01 ns"),
+        ("2500000 B", "2.5 MB"),
+        ("0.5 B", "0.5 B"),
+        ("36000 J", "36 kJ"),
+        ("5 /s", "5 /s"),
+        ("lte.csv", "lte.csv"),
+        ("30", "30"),
+    ],
+)
+def test_a_readable_quantity_has_the_prefix_that_people_give_it(shown: str, text: str) -> None:
+    assert readable(shown) == text

@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from flexrel_sim.cli.consent import allow_factory_option
+from flexrel_sim.cli.setting import set_option
 
 if TYPE_CHECKING:
     from flexrel_sim.placement import Cut, CutTable
@@ -27,13 +28,7 @@ __all__ = ["cuts"]
     type=click.Path(path_type=Path),
     help="Where to draw: a .png, .svg or .pdf file, or a folder that gets cuts.png and cuts.svg.",
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="Replace a key of the scenario, such as model.network=other.yaml; may be repeated.",
-)
+@set_option("model.network=other.yaml")
 @click.option("--force", is_flag=True, help="Replace pictures that are there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as one JSON object.")
 @allow_factory_option

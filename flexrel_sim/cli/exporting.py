@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from flexrel_sim.cli.consent import allow_factory_option
+from flexrel_sim.cli.setting import set_option
 from flexrel_sim.cli.warning import warn
 
 __all__ = ["export"]
@@ -17,13 +18,7 @@ _PATH = click.Path(path_type=Path)
 @click.command()
 @click.argument("file", type=_PATH)
 @click.option("-o", "--output", type=_PATH, required=True, help="Folder to write.")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="Replace a key of the scenario, such as split.cut=pool1; may be repeated.",
-)
+@set_option("split.cut=pool1")
 @allow_factory_option
 def export(
     file: Path, output: Path, settings: tuple[str, ...], allow_factory: tuple[str, ...]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flexrel_sim.cli.setting import set_option
 from flexrel_sim.cli.warning import warn
 
 if TYPE_CHECKING:
@@ -34,13 +35,7 @@ _NAMES = ("up.trace", "down.trace")
     show_default=True,
     help="Bytes of the messages whose delay is drawn.",
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="Replace a key, such as 'link.uplink=5 Mbit/s'; may be repeated.",
-)
+@set_option("'link.uplink=5 Mbit/s'")
 def link(  # noqa: PLR0913, PLR0917 - one per option of the command
     file: Path,
     output: Path | None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flexrel_sim.cli.consent import allow_factory_option
+from flexrel_sim.cli.setting import set_option
 from flexrel_sim.cli.warning import warn
 
 if TYPE_CHECKING:
@@ -23,13 +24,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "-o", "--output", type=_PATH, required=True, help="Where to write, a .safetensors file."
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="Replace a key of the scenario, such as pruning.ratio=0.6; may be repeated.",
-)
+@set_option("pruning.ratio=0.6")
 @click.option(
     "--since",
     type=_PATH,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from flexrel_sim.cli.consent import allow_factory_option
+from flexrel_sim.cli.setting import set_option
 from flexrel_sim.cli.warning import warn
 
 if TYPE_CHECKING:
@@ -36,13 +37,7 @@ def _common_options(function: F) -> F:
             type=_PATH,
             help="Result folder; by default results/<name>, of simulate results/<name>-simulated.",
         ),
-        click.option(
-            "--set",
-            "settings",
-            multiple=True,
-            metavar="PATH=VALUE",
-            help="Replace a key of the scenario, such as pruning.ratio=0.6; may be repeated.",
-        ),
+        set_option("pruning.ratio=0.6"),
     ):
         function = option(function)
     return function

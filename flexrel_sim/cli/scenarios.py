@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from flexrel_sim.cli.setting import set_option
 from flexrel_sim.cli.warning import warn
 
 __all__ = ["schema", "validate"]
@@ -15,13 +16,7 @@ __all__ = ["schema", "validate"]
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="Replace a key of each scenario, such as pruning.ratio=0.6; may be repeated.",
-)
+@set_option("pruning.ratio=0.6")
 def validate(files: tuple[Path, ...], settings: tuple[str, ...]) -> None:
     """Check FILES, scenarios and comparisons, without running them or any code of a card.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from flexrel_sim.scenario.section import Section
 from flexrel_sim.units import BitRatePerSecond, PositiveSeconds, Seconds
@@ -44,3 +44,11 @@ class ControllerSection(Section):
     """For `change-point`: changes of the logarithm of throughput that are let pass."""
     limit: float | None = Field(None, gt=0, le=1000)
     """For `change-point`: accumulated change at which the mean starts over."""
+
+    @model_serializer(mode="wrap")
+    def _what_counts(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a `probe` that nobody gave: policies that never ask refuse one."""
+        data: dict[str, Any] = handler(self)
+        if "probe" not in self.model_fields_set:
+            del data["probe"]
+        return data

@@ -185,7 +185,8 @@ def _start_doubt(queues: Sequence[Queue], replications: int, window: Window) -> 
         tau_s = queue.relaxation_s
         asked = 4 * replications * tau_s / window.length_s
         if asked * math.exp(-2 * window.start_s / tau_s) > 1:
-            reason = f"queues start empty, and the {queue.name}'s takes {tau_s:.3g} s to forget it"
+            forgets = f"{_count(tau_s, 3)} s to forget it"
+            reason = f"queues start empty, and the {queue.name}'s takes {forgets}"
             return Doubt("start", reason, warmup_s=0.5 * tau_s * math.log(asked))
     return None
 
@@ -201,11 +202,24 @@ def _few(
     effective = count / together
     if effective >= needed:
         return None
-    shown = f"{count:,.0f}" if count >= 100 else f"{count:.3g}"
+    shown = f"{count:,.0f}" if count >= 100 else _count(count, 3)
     reason = f"{shown} requests {does}"
     if together > 1:
-        reason += f", as informative as {effective:.2g} independent ones"
-    return Doubt("few", f"{reason}; {needed:.3g} are needed", float(needed / effective))
+        reason += f", as informative as {_count(effective, 2)} independent ones"
+    reason += f"; {_count(needed, 3)} are needed"
+    return Doubt("few", reason, float(needed / effective))
+
+
+def _count(value: float, digits: int) -> str:
+    """Write a count to that many significant digits, and without an exponent.
+
+    >>> _count(26_312.0, 3), _count(1000.0, 2), _count(9.6, 3), _count(0.12, 2)
+    ('26,300', '1,000', '9.6', '0.12')
+    """
+    rounded = float(f"{value:.{digits}g}")
+    if rounded >= 10 ** (digits - 1):
+        return f"{rounded:,.0f}"
+    return np.format_float_positional(rounded, trim="-")
 
 
 def _moments(pool: PooledLatencies) -> tuple[float, float]:

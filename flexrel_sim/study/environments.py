@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from flexrel_sim.scenario import Point, ScenarioFile, SystemScenario
+from flexrel_sim.scenario import ScenarioFile, SystemScenario
 from flexrel_sim.scenario.file_keys import value_text
+from flexrel_sim.units import readable
 
 __all__ = [
     "ENVIRONMENT",
@@ -39,7 +40,8 @@ class Environment:
     indices
         The points that meet it, in order.
     settings
-        Dotted path to value, as written, of what tells environments apart.
+        Dotted path to value of what tells environments apart. Quantities are in one form, however
+        they were written: with the prefix that leaves 1 to 1000 of the unit.
     chosen
         The point to take in it; None if none keeps the constraints.
     """
@@ -87,7 +89,9 @@ def find_environments(
     telling = _telling(list(resolved.values()))
     environments = []
     for key, own in indices.items():
-        settings = _as_written(scenario_file, own, resolved[key], telling)
+        settings = {
+            path: _readable(resolved[key][path]) for path in telling if path in resolved[key]
+        }
         is_base = key == base and not has_no_base
         name = words(settings) or "the scenario's own link and workload"
         environments.append(Environment(name, is_base, tuple(own), settings))
@@ -115,22 +119,6 @@ def _telling(environments: Sequence[dict[str, Any]]) -> list[str]:
     return [path for path in paths if len({str(flat.get(path)) for flat in environments}) > 1]
 
 
-def _as_written(
-    scenario_file: ScenarioFile[Any],
-    indices: Sequence[int],
-    resolved: Mapping[str, Any],
-    telling: Sequence[str],
-) -> dict[str, Any]:
-    """Give what tells an environment apart, as a point of it or the file says it."""
-    # Of two points that meet it, the one that sweeps it says it as the sweep does.
-    point: Point[Any] = max(
-        (scenario_file.points[index] for index in indices),
-        key=lambda point: sum(path.partition(".")[0] in ENVIRONMENT for path in point.swept),
-    )
-    written = flattened(scenario_file.written(point))
-    return {path: written.get(path, resolved[path]) for path in telling if path in resolved}
-
-
 def words(settings: Mapping[str, Any]) -> str:
     """Say settings by dotted path in words.
 
@@ -138,6 +126,13 @@ def words(settings: Mapping[str, Any]) -> str:
     'uplink mean 6 Mbit/s, rate 5 /s'
     """
     return ", ".join(f"{_word(path)} {_shown(path, value)}" for path, value in settings.items())
+
+
+def _readable(value: Any) -> Any:
+    """Give a resolved value with its quantities in the form that people write."""
+    if isinstance(value, list):
+        return [_readable(inner) for inner in value]
+    return readable(value) if isinstance(value, str) else value
 
 
 def _word(path: str) -> str:

@@ -355,6 +355,15 @@ def imported_by(*words, cwd=None):
     return set(json.loads(done.stderr.strip().splitlines()[-1]))
 
 
+@pytest.mark.parametrize(
+    "command", ["run", "simulate", "validate", "link", "cuts", "prune", "export"]
+)
+def test_every_command_says_that_a_mapping_is_merged_and_what_null_does(command):
+    told = " ".join(call(command, "--help").output.split())
+    assert "A mapping is merged key by key" in told
+    assert "null takes away a setting that is optional" in told
+
+
 def test_help_imports_nothing_heavy():
     modules = imported_by("--help")
     assert not modules & {"torch", "numpy", "pydantic", "matplotlib", "pyarrow"}

@@ -582,3 +582,19 @@ def test_a_study_with_an_emptied_grid_still_resolves_to_a_file_that_runs(tmp_pat
     again = load_scenario(resolved)
     assert [point.scenario for point in again.points] == [point.scenario for point in file.points]
     assert [point.scenario.server.workers for point in again.points] == [1, 2]
+
+
+def test_a_set_mapping_is_merged_and_null_takes_away_what_is_optional(tmp_path):
+    data = yaml.safe_load(SCENARIO_YAML)
+    data["constraints"] = {"accuracy": ">= 0.9", "latency_p95_s": "<= 0.2"}
+    data["updates"] = {"initial": True}
+    file = write_yaml(tmp_path, yaml.safe_dump(data))
+    changed = {"constraints": {"accuracy": ">= 0.8"}, "updates": None}
+    scenario = load_scenario(file, changed).scenario
+    assert {name: str(bound) for name, bound in scenario.constraints.items()} == {
+        "accuracy": ">= 0.8",
+        "latency_p95_s": "<= 0.2",
+    }
+    assert scenario.updates is None
+    with pytest.raises(ScenarioError, match="--set constraints.accuracy: must be a bound"):
+        load_scenario(file, {"constraints.accuracy": None})

@@ -14,6 +14,7 @@ from flexrel_sim.scenario import Scenario, ScenarioFile, load_scenario, read_yam
 from flexrel_sim.scenario.file_keys import moved, value_text
 from flexrel_sim.scenario.load import option_points
 from flexrel_sim.scenario.sweep import set_path
+from flexrel_sim.study.check import system_faults
 from tests.builders import SCENARIO_YAML
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +52,8 @@ CHOICES: dict[str, list[Any]] = {
     "controller": [
         {"policy": "ema", "options": [{"split.cut": "edge"}, {}], "weight": 0.2},
         {"policy": "static", "options": [{"pruning.granularity": "filters"}]},
+        {"policy": "change-point", "options": [{}], "probe": None},
+        {"policy": "edgent", "options": [{}], "probe": "5 s"},
     ],
     "calibration.where": ["edge"],
     "pruning": [{"ratio": 0.5}, {"granularity": "filters", "ratio": 0.5, "delta": "auto"}],
@@ -63,6 +66,10 @@ CHOICES: dict[str, list[Any]] = {
         {"server.batch.size": [2, 4], "edge.count": {"from": 1, "to": 3, "steps": 3}},
         {"pruning": [{"granularity": "filters"}, {"criterion": "magnitude"}]},
         {"codec": [{"dtype": "float16"}, {"image": {"format": "png"}}]},
+        {
+            "controller.policy": ["static", "ema", "change-point", "oracle"],
+            "controller.options": [[{}]],
+        },
     ],
 }
 
@@ -82,6 +89,11 @@ def options(scenario_file: ScenarioFile[Scenario]) -> list[str]:
     return found
 
 
+def refusals(scenario_file: ScenarioFile[Scenario]) -> list[str]:
+    """Tell what is found once a file has loaded, wherever it stands."""
+    return [f"{fault.path}: {fault.rule}" for fault in system_faults(scenario_file)]
+
+
 def written(data: Any, file: Path) -> Path:
     file.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
     return file
@@ -93,9 +105,11 @@ def test_every_shipped_scenarios_resolved_file_is_the_scenario(file: Path, tmp_p
     movable = moved(loaded.resolved(), file.parent, {"model.network"})
     again = load_scenario(written(movable, tmp_path / "scenario.yaml"))
     assert again.resolved() == movable
-    assert options(again) == [
-        own.replace("../models", str(ROOT / "models")) for own in options(loaded)
-    ]
+    for own in (points, options):
+        assert own(again) == [
+            text.replace("../models", str(ROOT / "models")) for text in own(loaded)
+        ]
+    assert refusals(again) == refusals(loaded) == []
     assert [point.values for point in again.points] == [point.values for point in loaded.points]
 
 
@@ -112,6 +126,7 @@ def test_a_resolved_scenario_loads_again_to_the_same_points_whatever_it_holds(
     again = load_scenario(written(loaded.resolved(), folder / "two.yaml"))
     assert points(again) == points(loaded)
     assert options(again) == options(loaded)
+    assert refusals(again) == refusals(loaded)
     assert again.resolved() == loaded.resolved()
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,19 @@ def test_a_mean_needs_more_where_the_queue_remembers() -> None:
     assert "latency_mean_s" in doubts(exponential(20, requests), 0.7)
     assert "latency_mean_s" not in doubts(exponential(20, requests + 1), 0.7)
     assert "latency_mean_s" not in doubts(exponential(20, 21), 0.0)
+
+
+def test_counts_are_told_without_an_exponent() -> None:
+    reasons = [
+        doubts(exponential(2, 20_000), 0.999)["latency_mean_s"].reason,
+        doubts(np.full((2, 5), 1.0) + exponential(2, 5), 0.99)["latency_mean_s"].reason,
+        doubts(exponential(40, 2000) ** 9)["latency_mean_s"].reason,
+    ]
+    assert not [reason for reason in reasons if "e+" in reason or "e-" in reason]
+    assert reasons[0].startswith("40,000 requests count, which tell as much as 0.0")
+    assert re.search(r"; \d+,\d00 are needed$", reasons[2])
+    start = doubts(np.full((100, 1000), 1e6), 0.99, Window(0.0, 1e6), service_s=1.0)
+    assert all("e+" not in doubt.reason for doubt in start.values())
 
 
 def test_latencies_without_skewness_need_no_number_for_their_mean() -> None:

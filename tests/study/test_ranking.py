@@ -91,7 +91,7 @@ def test_every_environment_is_named_in_words_and_has_its_own_front_and_choice(
 ) -> None:
     result = study(tmp_path, CUTS, by_bandwidth)
     assert [own.name for own in result.environments] == [
-        f"uplink {rate} Mbit/s" for rate in ("0.25", "0.5", "1", "4")
+        f"uplink {rate}" for rate in ("250 kbit/s", "500 kbit/s", "1 Mbit/s", "4 Mbit/s")
     ]
     cuts = [
         result.points[own.chosen].values["split.cut"]
@@ -108,10 +108,10 @@ def test_recommendations_are_joined_along_the_axis_and_say_where_the_switch_lies
     tmp_path: Path,
 ) -> None:
     (found,) = recommend(study(tmp_path, CUTS, by_bandwidth))
-    assert found.switches == (("0.5 Mbit/s", "1 Mbit/s"),)
+    assert found.switches == (("500 kbit/s", "1 Mbit/s"),)
     assert str(found) == (
-        "uplink up to 0.5 Mbit/s: edge; from 1 Mbit/s: server (simulated from 0.25 Mbit/s to"
-        " 4 Mbit/s; the switch lies between 0.5 Mbit/s and 1 Mbit/s)"
+        "uplink up to 500 kbit/s: edge; from 1 Mbit/s: server (simulated from 250 kbit/s to"
+        " 4 Mbit/s; the switch lies between 500 kbit/s and 1 Mbit/s)"
     )
 
 
@@ -156,9 +156,28 @@ def test_only_designs_that_were_run_everywhere_are_compared_along_an_axis(tmp_pa
     (found,) = recommend(result)
     assert (found.compared, found.others) == (2, 2)
     assert str(found) == (
-        "uplink 0.5 Mbit/s to 4 Mbit/s: edge (of the 2 designs run at all of these values;"
+        "uplink 500 kbit/s to 4 Mbit/s: edge (of the 2 designs run at all of these values;"
         " 2 more were run at some of them only)"
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "spellings", "name"),
+    [
+        ("link.uplink", ["0.04 Mbit/s", "40.0 kbit/s", "40000 bit/s"], "uplink 40 kbit/s"),
+        ("link.uplink", ["{rate: 0.08 Mbit/s}", "{rate: 10 kB/s}"], "uplink rate 80 kbit/s"),
+        ("link.delay", ["0.15 s", "150 ms", "150.0 ms"], "delay 150 ms"),
+        ("workload.rate", ["5 Hz", "5.0 /s"], "rate 5 /s"),
+        ("workload.duration", ["2 min", "120 s"], "duration 120 s"),
+    ],
+)
+def test_an_environment_has_one_name_however_it_is_spelt(
+    tmp_path: Path, path: str, spellings: list[str], name: str
+) -> None:
+    for spelling in spellings:
+        text = f"sweep: {{{path}: [{spelling}]}}\n"
+        (own,) = study(tmp_path, text, lambda _: [1.0] * REPLICATIONS).environments
+        assert name in own.name.split(", ")
 
 
 def test_an_environment_without_a_feasible_point_says_so(tmp_path: Path) -> None:
@@ -182,10 +201,10 @@ def test_a_base_environment_that_is_not_swept_is_told_with_what_the_headline_is_
     tmp_path: Path,
 ) -> None:
     result = study(tmp_path, CUTS, by_bandwidth)
-    assert (result.headline.name, result.headline.is_base) == ("uplink 0.25 Mbit/s", False)
+    assert (result.headline.name, result.headline.is_base) == ("uplink 250 kbit/s", False)
     (warning,) = base_warnings(result.scenario_file, result.environments)
     assert "sweep.link.uplink" in warning.path
-    assert "the headline is about uplink 0.25 Mbit/s" in warning.rule
+    assert "the headline is about uplink 250 kbit/s" in warning.rule
 
 
 def test_what_only_the_sweep_gives_is_not_the_base_scenarios_own(tmp_path: Path) -> None:
