@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import random
+import re
 from typing import Any
 
 __all__ = ["VALUES", "mutated_data", "yaml_text"]
@@ -34,8 +35,10 @@ VALUES: list[Any] = [
 ]  # fmt: skip
 
 
-def mutated_data(data: Any, rng: random.Random, donors: list[Any] | None = None) -> Any:
-    """Change honest data in one to three places.
+def mutated_data(
+    data: Any, rng: random.Random, donors: list[Any] | None = None, most: int = 3
+) -> Any:
+    """Change honest data in some places.
 
     Parameters
     ----------
@@ -45,9 +48,11 @@ def mutated_data(data: Any, rng: random.Random, donors: list[Any] | None = None)
         Chooses.
     donors
         Other honest data, of which parts are taken.
+    most
+        How many places at most; one at least.
     """
     data = copy.deepcopy(data)
-    for _ in range(rng.randint(1, 3)):
+    for _ in range(rng.randint(1, most)):
         places = list(_places(data))
         if not places:
             break
@@ -69,7 +74,9 @@ def _places(data: Any) -> Any:
 
 
 def _change(place: Any, key: Any, rng: random.Random, donors: list[Any]) -> None:
-    how = rng.choice(["value", "value", "value", "remove", "rename", "donor", "wrap", "twist"])
+    how = rng.choice(
+        ["value", "value", "value", "remove", "rename", "donor", "wrap", "twist", "twist"]
+    )
     if how == "value":
         place[key] = copy.deepcopy(rng.choice(VALUES))
     elif how == "remove":
@@ -93,8 +100,11 @@ def _twisted(value: Any, rng: random.Random) -> Any:
     if isinstance(value, int | float):
         return rng.choice([-value, value * 10**6, value + 0.5, str(value), int(value), value / 1e9])
     if isinstance(value, str):
+        # Another number of the same unit is right as often as not.
+        number = rng.choice(["0", "1", "3.7", "0.001", "40", "900", "-1"])
+        others = [re.sub(r"^[0-9.]+", number, value)] * 5
         return rng.choice(
-            [value[:-1], value + "x", value.upper(), f" {value} ", value.split() or 0]
+            [value[:-1], value + "x", value.upper(), f" {value} ", value.split() or 0, *others]
         )
     return list(value) if isinstance(value, dict) else dict(enumerate(value))
 
