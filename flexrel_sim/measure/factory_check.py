@@ -38,7 +38,10 @@ def unseen_warning(scenario: Scenario, card_file: CardFile, folder: Path, tell: 
     rule = f"has a factory, which is code and is not run to check it; not checked: {not_checked}"
     consent = consent_to().beside(folder).beside(card_file.file.parent)
     remedy = "a run checks it before it measures"
-    if not consent.covers(module):
+    if not consent.finds(module):
+        places = ", ".join(map(str, consent.places))
+        remedy = f"its module is not found in {places}, nor on Python's path: a run will refuse it"
+    elif not consent.covers(module):
         remedy = f"a run needs --allow-factory {module}, or {CONSENT_VARIABLE}, and checks it then"
     return tell("model.network", rule, factory, remedy)
 
