@@ -185,7 +185,7 @@ def test_a_module_beside_the_scenario_runs_from_another_folder_in_two_processes(
         ("train", workspace / "own.yaml"),
         ("run", workspace / "s.yaml", "-o", elsewhere / "out", "--workers", "2"),
     ):
-        done = subprocess.run(  # noqa: S603 - our own command
+        done = subprocess.run(
             [sys.executable, "-m", "flexrel_sim", *map(str, words)],
             cwd=elsewhere,
             env=os.environ | {"PYTHONPATH": str(package)},
