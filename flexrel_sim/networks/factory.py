@@ -38,9 +38,10 @@ def build_by_factory(architecture: Factory, consent: Consent | None) -> nn.Modul
     Raises
     ------
     CheckpointError
-        If its module is not found, or there is no consent to it, or a module of one of its names
-        was loaded from elsewhere; the module or the function is missing, fails, or gives no ``torch.nn.Module``; or the function does not say that it gives one: it must be a
-        class of ``torch.nn.Module``, or have one as the annotation of what it returns.
+        If its module is not found, or there is no consent to it; if a loaded module of another file
+        has the name of one beside the card; if the module or the function fails, is missing, or
+        gives no ``torch.nn.Module``; or if the function does not say that it gives one: it must be
+        a class of ``torch.nn.Module``, or have one as the annotation of what it returns.
     """
     module_name, _, name = architecture.factory.partition(":")
     if consent is not None and not consent.finds(module_name):
