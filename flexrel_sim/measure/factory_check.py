@@ -64,7 +64,10 @@ def unseen_network(
     )
     consent = consent_to().beside(folder).beside(card_file.file.parent)
     remedy = f"{who} checks it before it measures"
-    if not consent.covers(module):
+    if not consent.finds(module):
+        places = ", ".join(map(str, consent.places))
+        remedy = f"its module is not found in {places}, nor on Python's path: {who} will refuse it"
+    elif not consent.covers(module):
         remedy = f"{who} needs --allow-factory {module}, or {CONSENT_VARIABLE}, and checks it then"
     return rule, factory, remedy
 

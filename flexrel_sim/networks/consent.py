@@ -1,24 +1,22 @@
 """Whose code may run: a card with a factory is a program, and needs a yes. No torch.
 
-Nothing here imports what a card names. A module's file is looked up step by step from the top,
-because `importlib.util.find_spec` of a dotted name imports the packages above it.
+Nothing here imports what a card names.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import sys
 import sysconfig
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Final
 
 from flexrel_sim.errors import InputError
+from flexrel_sim.networks.lookup import INSTALLED, exists, files_of
 
-__all__ = ["CONSENT_VARIABLE", "Consent", "consent_to", "files_of"]
+__all__ = ["CONSENT_VARIABLE", "Consent", "consent_to"]
 
 CONSENT_VARIABLE: Final = "FLEXREL_ALLOW_FACTORY"
 """Environment variable with the modules that may be called, separated by commas."""
@@ -28,8 +26,6 @@ _MODULE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _PYTHON: Final = tuple(
     Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib")
 )
-_PACKAGES: Final = frozenset({"site-packages", "dist-packages"})
-"""Where packages are installed: what lies there came with no scenario."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,29 @@ class Consent:
 
     def beside(self, folder: Path) -> Consent:
         """Extend it to the modules in files under a folder."""
-        return replace(self, folders=tuple(dict.fromkeys((*self.folders, folder.resolve()))))
+        added = folder.resolve()
+        others = tuple(known for known in self.folders if known != added)
+        return replace(self, folders=(*others, added))
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The folders in the order in which modules are looked for: the card's own first."""
+        return self.folders[::-1]
+
+    def finds(self, module: str) -> bool:
+        """Tell whether a module lies in one of the folders or on Python's path.
+
+        Parameters
+        ----------
+        module
+            Its dotted name.
+
+        Returns
+        -------
+        bool
+            False where it is certain that importing it would not find it.
+        """
+        return exists(module, self.places)
 
     def covers(self, module: str) -> bool:
         """Tell whether a module may be imported.
@@ -68,14 +86,14 @@ class Consent:
         """
         if module in self.modules:
             return True
-        files = files_of(module)
+        files = files_of(module, self.places)
         return bool(files) and all(self._has(file) for file in files)
 
     def _has(self, file: Path) -> bool:
         # Python, or a virtual environment, inside the folder is not the scenario's.
         return any(
             file.is_relative_to(folder)
-            and not _PACKAGES & set(file.relative_to(folder).parts)
+            and not INSTALLED & set(file.relative_to(folder).parts)
             and not any(
                 file.is_relative_to(place) and place.is_relative_to(folder) for place in _PYTHON
             )
@@ -112,36 +130,3 @@ def consent_to(modules: Iterable[str] = ()) -> Consent:
                 " leave out ':' and the function"
             )
     return Consent(frozenset(name for _, name in named))
-
-
-def files_of(module: str) -> list[Path]:
-    """List the files that importing a module runs, its packages' first; nothing is imported.
-
-    Parameters
-    ----------
-    module
-        Its dotted name.
-
-    Returns
-    -------
-    list of pathlib.Path
-        Resolved; empty if the module is not found, or is no file.
-    """
-    found: list[Path] = []
-    places, origin = sys.path, None
-    parts = module.split(".")
-    for length in range(1, len(parts) + 1):
-        try:
-            spec = PathFinder.find_spec(".".join(parts[:length]), places)
-        except KeyError:
-            # A folder without an `__init__` in another such: Python looks for the outer one among
-            # what is imported.
-            spec = None
-        origin = None if spec is None else spec.origin
-        if origin is not None:
-            found.append(Path(origin).resolve())
-        inner = spec.submodule_search_locations if spec is not None and origin else None
-        # A folder without an `__init__` runs no file of its own.
-        beside = (Path(place) / parts[length - 1] for place in places)
-        places = list(inner or (str(folder) for folder in beside if folder.is_dir()))
-    return found if origin is not None else []

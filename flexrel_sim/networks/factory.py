@@ -14,7 +14,8 @@ from torch import nn
 
 from flexrel_sim.errors import CheckpointError, one_line
 from flexrel_sim.networks.architectures import Factory
-from flexrel_sim.networks.consent import CONSENT_VARIABLE, Consent, files_of
+from flexrel_sim.networks.consent import CONSENT_VARIABLE, Consent
+from flexrel_sim.networks.lookup import files_of, importing_from, loaded_from_elsewhere
 
 __all__ = ["build_by_factory"]
 
@@ -37,11 +38,14 @@ def build_by_factory(architecture: Factory, consent: Consent | None) -> nn.Modul
     Raises
     ------
     CheckpointError
-        If there is no consent to its module; the module or the function is missing, fails, or
-        gives no ``torch.nn.Module``; or the function does not say that it gives one: it must be a
-        class of ``torch.nn.Module``, or have one as the annotation of what it returns.
+        If its module is not found, or there is no consent to it; if a loaded module of another file
+        has the name of one beside the card; if the module or the function fails, is missing, or
+        gives no ``torch.nn.Module``; or if the function does not say that it gives one: it must be
+        a class of ``torch.nn.Module``, or have one as the annotation of what it returns.
     """
     module_name, _, name = architecture.factory.partition(":")
+    if consent is not None and not consent.finds(module_name):
+        raise _not_found(module_name, consent)
     if consent is None or not consent.covers(module_name):
         raise _refused(
             f"{architecture.factory} is code that would run with your rights, and there is no"
@@ -50,13 +54,15 @@ def build_by_factory(architecture: Factory, consent: Consent | None) -> nn.Modul
             f" {CONSENT_VARIABLE}; a module in a file under the scenario's or the card's folder"
             " needs neither",
         )
-    function = _function(_imported(module_name, consent), name)
-    try:
-        network = function(**architecture.arguments)
-    except Exception as error:  # noqa: BLE001 - a user's function may raise anything
-        raise _refused(
-            f"{architecture.factory} failed ({_line(error)})", "correct it, or its arguments"
-        ) from None
+    # Around the call, too: functions may import when they run.
+    with importing_from(consent.places):
+        function = _function(_imported(module_name, consent), name)
+        try:
+            network = function(**architecture.arguments)
+        except Exception as error:  # noqa: BLE001 - a user's function may raise anything
+            raise _refused(
+                f"{architecture.factory} failed ({_line(error)})", "correct it, or its arguments"
+            ) from None
     if not isinstance(network, nn.Module):
         raise _refused(
             f"{architecture.factory} must return a torch.nn.Module, got {type(network).__name__}",
@@ -66,22 +72,21 @@ def build_by_factory(architecture: Factory, consent: Consent | None) -> nn.Modul
 
 
 def _imported(name: str, consent: Consent) -> ModuleType:
-    expected = files_of(name)
+    expected = files_of(name, consent.places)
+    if (mixed := loaded_from_elsewhere(consent.places)) is not None:
+        # Its own module, or one that it may import, would silently be the other folder's.
+        raise _another(*mixed)
     try:
         module = importlib.import_module(name)
     except Exception as error:  # noqa: BLE001 - a user's module may raise anything
         raise _refused(
             f"module {name!r} can't be imported ({_line(error)})",
-            "install its package, or set PYTHONPATH to its folder",
+            "correct it, or install what it imports",
         ) from None
     file = getattr(module, "__file__", None)
     if name not in consent.modules and (file is None or Path(file).resolve() != expected[-1]):
         # Loaded before, under the name of the file that there is consent to.
-        raise _refused(
-            f"module {name!r} is another one, {file or 'a part of Python'}, and was loaded before"
-            f" {expected[-1]}",
-            "rename yours",
-        )
+        raise _another(name, file or "a part of Python", expected[-1])
     return module
 
 
@@ -110,6 +115,22 @@ def _returned(function: Callable[..., Any]) -> object:
     except (NameError, TypeError, SyntaxError, AttributeError):
         return None
     return hints["return"]
+
+
+def _not_found(name: str, consent: Consent) -> CheckpointError:
+    folders = ", ".join(map(str, consent.places)) or "no folder of a card"
+    return _refused(
+        f"module {name!r} is not found in {folders}, nor on Python's path",
+        "correct its name, put its file beside the card or the scenario, install its package, or"
+        " set PYTHONPATH to its folder",
+    )
+
+
+def _another(name: str, loaded: object, hidden: Path) -> CheckpointError:
+    return _refused(
+        f"module {name!r} is another one, {loaded}, and was loaded before {hidden}",
+        "rename one, or run them in commands of their own",
+    )
 
 
 def _refused(rule: str, remedy: str) -> CheckpointError:

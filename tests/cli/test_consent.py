@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -161,3 +164,40 @@ def test_consent_reaches_the_processes_that_measure(own):
     profiles = _profiles(specs, 2, silent)
     assert len(profiles) == 2
     assert (own / "ran").exists()
+
+
+def test_a_module_beside_the_scenario_runs_from_another_folder_in_two_processes(
+    workspace, tmp_path_factory
+):
+    (workspace / "beside_cli.py").write_text(
+        OWN.replace('Path("ran").touch()', "from beside_cli_width import WIDTH").replace(
+            "width=8", "width: int = WIDTH"
+        )
+    )
+    (workspace / "beside_cli_width.py").write_text("WIDTH = 8\n")
+    (workspace / "own.yaml").write_text(CARD.replace("own_nets_cli", "beside_cli"))
+    text = (workspace / "small.yaml").read_text()
+    text = text.replace("tiny.yaml", "own.yaml").replace("cut: pool1", "cut: '2'")
+    (workspace / "s.yaml").write_text(f"{text}sweep:\n  pruning.ratio: [0.1, 0.3]\n")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    package = Path(flexrel_sim.__file__).parents[1]
+    for words in (
+        ("train", workspace / "own.yaml"),
+        ("run", workspace / "s.yaml", "-o", elsewhere / "out", "--workers", "2"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "flexrel_sim", *map(str, words)],
+            cwd=elsewhere,
+            env=os.environ | {"PYTHONPATH": str(package)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_validate_says_that_a_module_is_not_found_and_asks_for_no_consent(workspace):
+    attacked(workspace, "none_such:build")
+    told = call("validate", "small.yaml").stderr
+    assert "its module is not found in" in told
+    assert "--allow-factory" not in told

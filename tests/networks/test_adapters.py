@@ -182,7 +182,7 @@ def test_arguments_that_the_function_does_not_take_are_refused(tmp_path: Path, m
 def test_a_module_that_is_not_installed_is_refused_with_what_to_do(tmp_path: Path) -> None:
     card_file = card_of(tmp_path, "no_such_package.models:build")
     named = load_card(card_file.file, Consent(frozenset(["no_such_package.models"])))
-    with pytest.raises(CheckpointError, match=r"'no_such_package\.models' can't be imported"):
+    with pytest.raises(CheckpointError, match=r"'no_such_package\.models' is not found"):
         parts_of(named)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import sys
@@ -11,8 +12,9 @@ import pytest
 
 from flexrel_sim.errors import CheckpointError, InputError
 from flexrel_sim.networks import Consent, called, consent_to, load_card, outline
-from flexrel_sim.networks.consent import CONSENT_VARIABLE, files_of
+from flexrel_sim.networks.consent import CONSENT_VARIABLE
 from flexrel_sim.networks.factory import build_by_factory
+from flexrel_sim.networks.lookup import files_of, importing_from
 
 LOUD = "raise SystemExit('ran')\n"
 
@@ -184,3 +186,78 @@ def test_packages_that_are_installed_inside_the_folder_did_not_come_with_it(
     monkeypatch.syspath_prepend(place)
     assert not Consent(folders=(tmp_path,)).covers("own_installed")
     assert Consent(folders=(place,)).covers("own_installed")
+
+
+USES_HELPER = """\
+from torch import nn
+from {helper} import classes
+
+def build() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes()))
+"""
+HELPER = "def classes() -> int:\n    return 3\n"
+
+
+def test_a_module_beside_its_card_is_found_with_what_it_imports_and_python_s_path_is_as_before(
+    tmp_path: Path,
+) -> None:
+    inner = tmp_path / "beside_package"
+    inner.mkdir()
+    (inner / "__init__.py").write_text("", encoding="utf-8")
+    (inner / "nets.py").write_text(USES_HELPER.format(helper="beside_helper"), encoding="utf-8")
+    (tmp_path / "beside_helper.py").write_text(HELPER, encoding="utf-8")
+    before = (list(sys.path), list(sys.meta_path))
+    card_file = load_card(card(tmp_path, "beside_package.nets:build"), Consent())
+    assert called(card_file).built is not None
+    assert (sys.path, sys.meta_path) == before
+
+
+def test_a_file_beside_the_card_is_preferred_to_another_on_the_path(
+    tmp_path: Path, monkeypatch
+) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own_nearest.py").write_text(LOUD, encoding="utf-8")
+    (tmp_path / "own" / "own_nearest.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert called(load_card(card(tmp_path / "own", "own_nearest:build"), Consent())).built
+
+
+@pytest.mark.parametrize("module", ["random", "wave", "numpy", "iniconfig"])
+def test_a_file_beside_the_card_hides_no_module_of_python_or_an_installed_package(
+    tmp_path: Path, monkeypatch, module: str
+) -> None:
+    (tmp_path / f"{module}.py").write_text(LOUD, encoding="utf-8")
+    assert not Consent(folders=(tmp_path,)).covers(module)
+    monkeypatch.delitem(sys.modules, "wave", raising=False)
+    with importing_from([tmp_path]):
+        assert tmp_path / f"{module}.py" != Path(str(importlib.import_module(module).__file__))
+
+
+def test_a_helper_of_another_folder_under_the_same_name_is_refused_and_not_used(
+    tmp_path: Path,
+) -> None:
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        text = USES_HELPER.format(helper="mixed_helper")
+        (folder / f"mixed_{name}.py").write_text(text, encoding="utf-8")
+        (folder / "mixed_helper.py").write_text(HELPER, encoding="utf-8")
+    called(load_card(card(tmp_path / "one", "mixed_one:build"), Consent()))
+    with pytest.raises(
+        CheckpointError, match="'mixed_helper' is another one, .*one.* before .*two"
+    ):
+        called(load_card(card(tmp_path / "two", "mixed_two:build"), Consent()))
+
+
+@pytest.mark.parametrize("module", ["none_such", "loud_package.none", "loud_folder"])
+def test_a_module_that_is_nowhere_is_not_found_whether_it_was_named_or_not(
+    package: Path, tmp_path: Path, module: str
+) -> None:
+    for consent in (Consent(), Consent(frozenset([module]))):
+        card_file = load_card(card(tmp_path, f"{module}:build"), consent)
+        with pytest.raises(CheckpointError) as told:
+            called(card_file)
+        assert f"module '{module}' is not found in {tmp_path}, nor on Python's path" in str(
+            told.value
+        )
+        assert "consent" not in str(told.value)
