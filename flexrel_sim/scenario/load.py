@@ -120,7 +120,7 @@ class ScenarioFile(Generic[S]):
         Returns
         -------
         dict
-            Loaded again, it gives the same points.
+            Loaded again, it gives the same points. What only the sweep gives stays with it alone.
         """
         data: dict[str, Any] = self.scenario.model_dump(mode="json", exclude={"sweep"})
         pruning = self.source.data.get("pruning")
@@ -128,6 +128,8 @@ class ScenarioFile(Generic[S]):
         if varies and "pruning" in data and "criterion" not in (pruning or {}):
             # The default criterion hangs on the granularity, which a point may change.
             del data["pruning"]["criterion"]
+        for path in self.lent:
+            _take_back(data, self.source.data, path)
         if self.is_study:
             sweep = self.source.data["sweep"]
             if isinstance(sweep, list):
@@ -274,6 +276,17 @@ def option_points(
         if scenario is not None:
             points.append(Point(point.index, {**point.swept, **swept}, scenario))
     return points, faults
+
+
+def _take_back(data: dict[str, Any], given: Mapping[str, Any], path: str) -> None:
+    """Drop a lent key, in place, with the sections around it that the file does not have."""
+    inner: Any = given
+    for key in path.split("."):
+        inner = inner.get(key) if isinstance(inner, Mapping) else None
+        if inner is None:
+            data.pop(key, None)
+            return
+        data = data.get(key, {})
 
 
 def _repeated(

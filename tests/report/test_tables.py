@@ -82,6 +82,40 @@ def test_the_resolved_scenario_runs_from_its_new_folder_to_the_same_summary(fini
     assert one.read_bytes() == two.read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("settings", "sweep"),
+    [
+        # The base's rate is met by a part of the sweep only.
+        (
+            {"link.uplink": "0.08 Mbit/s", "link.delay": "0.15 s"},
+            [
+                {"link.uplink": ["40.0 kbit/s", "0.5 Mbit/s"]},
+                {"link.delay": ["2 ms", "0.01 s"], "split.cut": ["server", "edge"]},
+            ],
+        ),
+        # It has none: the sweep's first is lent, and isn't the base's own when it is run again.
+        ({"link.uplink": None}, {"link.uplink": ["0.5 Mbit/s", "80.0 kbit/s"]}),
+        ({"link.uplink": None}, {"link.uplink": [{"generate": "lte", "mean": "6.0 Mbit/s"}]}),
+    ],
+)
+def test_a_study_and_its_resolved_file_have_the_same_summary_however_it_is_spelt(
+    workspace, settings, sweep
+):
+    data = yaml.safe_load((workspace / "small.yaml").read_text())
+    for path, value in settings.items():
+        section, key = path.split(".")
+        data[section] = {**data[section], key: value}
+        if value is None:
+            del data[section][key]
+    (workspace / "spelt.yaml").write_text(yaml.safe_dump({**data, "sweep": sweep}))
+    one = flexrel_sim.run("spelt.yaml", "one", workers=1).folder
+    two = flexrel_sim.run(one / "scenario.yaml", "two", workers=1).folder
+    for name in ("summary.json", "environments.csv", "scenario.yaml"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+    names = [own["name"] for own in json.loads((one / "summary.json").read_text())["environments"]]
+    assert not [name for name in names if ".0 " in name or " 0." in name]
+
+
 def test_a_device_file_still_resolves_from_the_new_folder(workspace):
     text = yaml.safe_dump(
         {

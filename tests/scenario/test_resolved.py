@@ -130,6 +130,30 @@ def test_a_resolved_scenario_loads_again_to_the_same_points_whatever_it_holds(
     assert again.resolved() == loaded.resolved()
 
 
+@pytest.mark.parametrize(
+    ("given", "sweep"),
+    [
+        ({}, {"link.uplink": ["1 Mbit/s", "2 Mbit/s"]}),
+        ({}, {"link.uplink": [{"generate": "lte", "mean": "6 Mbit/s"}]}),
+        ({"edge": {"count": 3}}, {"edge.device": ["t4", "raspberry-pi-4"]}),
+        ({"edge": None}, {"edge.device": ["t4"], "edge.count": [2, 3]}),
+    ],
+)
+def test_what_the_sweep_lends_is_lent_again(
+    tmp_path: Path, given: dict[str, Any], sweep: dict[str, Any]
+) -> None:
+    data = {**yaml.safe_load(SCENARIO_YAML), **given, "sweep": sweep}
+    del data["link"]["uplink"]
+    data["sweep"].setdefault("link.uplink", ["1 Mbit/s"])
+    if data["edge"] is None:
+        del data["edge"]
+    loaded = load_scenario(written(data, tmp_path / "one.yaml"))
+    again = load_scenario(written(loaded.resolved(), tmp_path / "two.yaml"))
+    assert set(again.lent) == set(loaded.lent) != set()
+    assert points(again) == points(loaded)
+    assert again.scenario == loaded.scenario
+
+
 def test_an_option_of_a_controller_goes_with_any_server(tmp_path: Path) -> None:
     data = yaml.safe_load(SCENARIO_YAML)
     data["server"]["batch"] = {"size": 8}
