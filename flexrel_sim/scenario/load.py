@@ -128,7 +128,7 @@ class ScenarioFile(Generic[S]):
         if varies and "pruning" in data and "criterion" not in (pruning or {}):
             # The default criterion hangs on the granularity, which a point may change.
             del data["pruning"]["criterion"]
-        for path in self.lent:
+        for path in self.base_from_sweep:
             _take_back(data, self.source.data, path)
         if self.is_study:
             sweep = self.source.data["sweep"]

@@ -149,7 +149,7 @@ def test_what_the_sweep_lends_is_lent_again(
         del data["edge"]
     loaded = load_scenario(written(data, tmp_path / "one.yaml"))
     again = load_scenario(written(loaded.resolved(), tmp_path / "two.yaml"))
-    assert set(again.lent) == set(loaded.lent) != set()
+    assert set(again.base_from_sweep) == set(loaded.base_from_sweep) != set()
     assert points(again) == points(loaded)
     assert again.scenario == loaded.scenario
 
