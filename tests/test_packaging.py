@@ -32,7 +32,10 @@ def setup() -> configparser.ConfigParser:
 def names(lines: str) -> dict[str, str]:
     """Name to whole requirement."""
     found = [line.strip() for line in lines.splitlines() if re.match(r"\s*[A-Za-z]", line)]
-    return {re.split(r"[<>=;\s]", line)[0].lower().replace("_", "-"): line for line in found}
+    return {
+        re.split(r"[<>=;\s]", line)[0].lower().replace("_", "-").replace(".", "-"): line
+        for line in found
+    }
 
 
 def wanted() -> dict[str, str]:

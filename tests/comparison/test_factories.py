@@ -66,9 +66,9 @@ def test_looking_at_a_comparison_calls_no_factory_and_says_what_was_not_checked(
     assert "who.yaml:2: pairs[0].network: has a factory, which is code" in str(warning)
     assert "not checked: " in str(warning)
     assert str(warning).endswith("; 'flexrel-sim compare' checks it before it measures")
-    (folder / "own.yaml").write_text(CARD.replace("compared_nets:", "others.nets:"))
+    (folder / "own.yaml").write_text(CARD.replace("compared_nets:", "json.tool:"))
     (warning,) = load_comparison(folder / "who.yaml").warnings
-    assert "; 'flexrel-sim compare' needs --allow-factory others.nets, or FLEX" in str(warning)
+    assert "; 'flexrel-sim compare' needs --allow-factory json.tool, or FLEX" in str(warning)
 
 
 def test_what_only_a_built_network_shows_is_refused_before_training(folder: Path) -> None:

@@ -246,7 +246,9 @@ def test_labels_are_places_of_outputs_and_need_not_show_them_all(folder: Path) -
     )
     assert checked(folder, sparse, ("ratio: 0.5", "ratio: 0")).warnings == []
     (fault,) = faults(folder, own_of(folder, np.array([1, 4, 10] * 100)))
-    assert fault.startswith("FILE:6: data.dataset: must have labels below 10, the places of the ou")
+    assert fault.startswith(
+        "FILE:6: data.dataset: must have labels below 10, the indices of the ou"
+    )
     assert ", got 10; " in fault
 
 

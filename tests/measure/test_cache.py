@@ -29,7 +29,7 @@ def test_a_damaged_profile_is_said_removed_and_measured_again(
     file.write_bytes(file.read_bytes()[:-9])
     with caplog.at_level(logging.WARNING):
         assert cached_profile(KEY) is None
-    assert "is damaged, and is computed again" in caplog.text
+    assert "is damaged; computing it again" in caplog.text
     assert not file.exists()
     keep_profile(make_profile())
     assert cached_profile(KEY) is not None

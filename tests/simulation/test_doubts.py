@@ -74,7 +74,7 @@ def test_counts_are_told_without_an_exponent() -> None:
         doubts(exponential(40, 2000) ** 9)["latency_mean_s"].reason,
     ]
     assert not [reason for reason in reasons if "e+" in reason or "e-" in reason]
-    assert reasons[0].startswith("40,000 requests count, which tell as much as 0.0")
+    assert reasons[0].startswith("40,000 requests count, as informative as 0.0")
     assert re.search(r"; \d+,\d00 are needed$", reasons[2])
     start = doubts(np.full((100, 1000), 1e6), 0.99, Window(0.0, 1e6), service_s=1.0)
     assert all("e+" not in doubt.reason for doubt in start.values())
